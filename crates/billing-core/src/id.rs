@@ -1,0 +1,179 @@
+//! Identities. What must be the same on every try, by anyone, forever is derived here, from facts alone.
+
+use crate::calendar::Period;
+use data_encoding::BASE32_NOPAD;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+/// An id that came from outside was empty, too long, or held a control character.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("a {what} must be 1 to {max} characters without control characters", max = MAX_ID_BYTES)]
+pub struct BadId {
+    what: &'static str,
+}
+
+/// DynamoDB allows key attributes of 1,024 (sort) bytes; nothing that names a person or a subscription comes near this.
+pub const MAX_ID_BYTES: usize = 256;
+
+macro_rules! text_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes an id from outside.
+            pub fn new(value: impl Into<String>) -> Result<Self, BadId> {
+                let value = value.into();
+                if value.is_empty() || value.len() > MAX_ID_BYTES || value.chars().any(char::is_control) {
+                    return Err(BadId { what: $what });
+                }
+                Ok(Self(value))
+            }
+
+            /// The id's text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = BadId;
+            fn try_from(value: String) -> Result<Self, BadId> {
+                Self::new(value)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> String {
+                id.0
+            }
+        }
+    };
+}
+
+text_id!(
+    /// Who pays: the customer's user id, and `PortOne`'s `customer.id`.
+    UserId, "user id"
+);
+text_id!(
+    /// One customer's agreement.
+    SubscriptionId, "subscription id"
+);
+text_id!(
+    /// `PortOne`'s store.
+    StoreId, "store id"
+);
+text_id!(
+    /// The invoice's name at `PortOne`. Ours come from [`PaymentId::derive`]; others arrive in webhooks.
+    PaymentId, "payment id"
+);
+
+/// How often a `paymentId` that `PortOne` calls used up may be replaced.
+pub const MAX_REVISION: u8 = 9;
+
+impl PaymentId {
+    /// What every derived id starts with; what does not is no invoice of ours.
+    pub const PREFIX: &'static str = "inv";
+
+    /// The name of the invoice of (`store`, `subscription`, `period`): the same on every attempt, by anyone, forever.
+    ///
+    /// `PREFIX` and 160 bits of SHA-256 in base32: 35 characters of `[A-Za-z0-9]`, which every PG accepts (the narrowest: Smartro's 40,
+    /// KCP's letters and digits). Each part goes in with its length, so that no two identities share an input. `revision` is 0 but for an
+    /// id that `PortOne` says is used up.
+    pub fn derive(store: &StoreId, subscription: &SubscriptionId, period: Period, revision: u8) -> Self {
+        let mut hash = Sha256::new();
+        let period = period.to_string();
+        for part in [store.as_str(), subscription.as_str(), period.as_str()] {
+            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        if revision > 0 {
+            hash.update([revision]);
+        }
+        let digest = hash.finalize();
+        let short = digest.get(..20).unwrap_or(&digest);
+        Self(format!("{}{}", Self::PREFIX, BASE32_NOPAD.encode(short)))
+    }
+
+    /// Whether the id has the shape of a derived one.
+    pub fn is_ours(&self) -> bool {
+        self.0.len() == 35 && self.0.starts_with(Self::PREFIX)
+    }
+
+    /// The idempotency key of one attempt: the same for a re-send, another for another attempt.
+    ///
+    /// `PortOne`: 16 to 256 ASCII characters, sent as a quoted string, kept for 3 hours, earlier answers replayed unchanged.
+    pub fn idempotency_key(&self, attempt: u32) -> String {
+        format!("{}-{attempt}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn derive(store: &str, subscription: &str, period: &str, revision: u8) -> PaymentId {
+        PaymentId::derive(
+            &StoreId::new(store).unwrap(),
+            &SubscriptionId::new(subscription).unwrap(),
+            Period::parse(period).unwrap(),
+            revision,
+        )
+    }
+
+    #[test]
+    fn a_payment_id_never_changes() {
+        // Changing the derivation would charge every open invoice again under another name.
+        assert_eq!(derive("store-1", "sub_1", "2026-12-01", 0).as_str(), "invHSFKN5XUD4X2A27XNLWEVCAMWRNBIQ5L");
+    }
+
+    #[test]
+    fn store_subscription_period_and_revision_each_make_another_payment_id() {
+        let ids = [
+            derive("store-1", "sub_1", "2026-12-01", 0),
+            derive("store-2", "sub_1", "2026-12-01", 0),
+            derive("store-1", "sub_2", "2026-12-01", 0),
+            derive("store-1", "sub_1", "2027-01-01", 0),
+            derive("store-1", "sub_1", "2026-12-01", 1),
+            derive("store-1s", "ub_1", "2026-12-01", 0),
+        ];
+        for (i, a) in ids.iter().enumerate() {
+            assert!(ids.iter().skip(i + 1).all(|b| a != b));
+        }
+    }
+
+    #[test]
+    fn each_attempt_has_its_own_idempotency_key() {
+        let id = derive("store-1", "sub_1", "2026-12-01", 0);
+        assert_eq!(id.idempotency_key(1), format!("{id}-1"));
+        assert_ne!(id.idempotency_key(1), id.idempotency_key(2));
+    }
+
+    #[test]
+    fn an_id_from_outside_is_bounded() {
+        assert!(UserId::new("").is_err());
+        assert!(UserId::new("a\nb").is_err());
+        assert!(UserId::new("x".repeat(MAX_ID_BYTES + 1)).is_err());
+        assert!(UserId::new("user_456").is_ok());
+    }
+
+    proptest! {
+        #[test]
+        fn a_payment_id_is_accepted_by_every_pg(store in "[!-~]{1,60}", sub in "[!-~]{1,60}", revision in 0..=MAX_REVISION) {
+            let id = derive(&store, &sub, "2026-12-01", revision);
+            prop_assert!(id.as_str().len() <= 40 && id.as_str().chars().all(|c| c.is_ascii_alphanumeric()));
+            prop_assert!(id.is_ours());
+            prop_assert!((16..=256).contains(&id.idempotency_key(4).len()));
+        }
+    }
+}

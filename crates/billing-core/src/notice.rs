@@ -1,0 +1,158 @@
+//! Notices: what a customer is to be told, complete enough to write the mail from.
+
+use crate::billing_key::MethodLabel;
+use crate::calendar::Period;
+use crate::decline::Reason;
+use crate::id::PaymentId;
+use crate::money::Money;
+use crate::plan::Locale;
+use crate::private::Private;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+/// Timestamps in stored rows are epoch milliseconds, as JavaScript's `Date.now()`.
+pub mod millis {
+    use jiff::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// Writes a moment as epoch milliseconds.
+    pub fn serialize<S: Serializer>(at: &Timestamp, out: S) -> Result<S::Ok, S::Error> {
+        out.serialize_i64(at.as_millisecond())
+    }
+
+    /// Reads a moment from epoch milliseconds.
+    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Timestamp, D::Error> {
+        Timestamp::from_millisecond(i64::deserialize(input)?).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Something a customer is to be told by e-mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Notice {
+    /// The address.
+    pub to: Private,
+    /// The customer's name, to be greeted by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Private>,
+    /// The language.
+    pub locale: Locale,
+    /// What to tell.
+    pub body: NoticeBody,
+}
+
+/// What was bought: the lines every mail about an invoice shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bought {
+    /// The invoice's name at `PortOne`.
+    pub payment_id: PaymentId,
+    /// The plan's name in the customer's language.
+    pub plan_name: String,
+    /// How many seats.
+    pub seats: u32,
+    /// For which period.
+    pub period: Period,
+    /// For how much, tax included.
+    pub amount: Money,
+}
+
+/// Why a subscription ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// It could not be collected.
+    PaymentFailed,
+    /// The customer cancelled.
+    Canceled,
+}
+
+/// The things a customer is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", rename_all_fields = "camelCase")]
+pub enum NoticeBody {
+    /// A charge succeeded.
+    Receipt {
+        /// What was bought.
+        bought: Bought,
+        /// The value-added tax inside the amount.
+        vat: Money,
+        /// When it was paid.
+        #[serde(with = "millis")]
+        paid_at: Timestamp,
+        /// `PortOne`'s receipt page, where it is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        receipt_url: Option<String>,
+        /// When the next charge falls due; nothing if the subscription has ended meanwhile.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next_billing: Option<Date>,
+    },
+    /// A charge was declined.
+    PaymentFailed {
+        /// What was to be paid.
+        bought: Bought,
+        /// Why, as far as is known.
+        reason: Reason,
+        /// Whether the same method is tried again.
+        retried: bool,
+        /// When it is tried again; or, if it is not, until when a new method is waited for.
+        #[serde(with = "millis")]
+        until: Timestamp,
+    },
+    /// The subscription is over.
+    SubscriptionEnded {
+        /// The plan's name.
+        plan_name: String,
+        /// Why.
+        reason: EndReason,
+        /// What stayed unpaid, if anything.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unpaid: Option<Bought>,
+        /// When it ended.
+        #[serde(with = "millis")]
+        ended_at: Timestamp,
+    },
+    /// A payment method was registered.
+    MethodRegistered {
+        /// Which.
+        method: MethodLabel,
+        /// When.
+        #[serde(with = "millis")]
+        at: Timestamp,
+    },
+    /// A payment method was removed.
+    MethodRemoved {
+        /// Which.
+        method: MethodLabel,
+        /// When.
+        #[serde(with = "millis")]
+        at: Timestamp,
+    },
+    /// Money was given back.
+    Refunded {
+        /// What had been bought.
+        bought: Bought,
+        /// How much was given back this time.
+        refunded: Money,
+        /// How much has been given back in all.
+        total_refunded: Money,
+        /// When.
+        #[serde(with = "millis")]
+        at: Timestamp,
+    },
+}
+
+impl NoticeBody {
+    /// Its kind's name, for templates, metrics and logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Receipt { .. } => "receipt",
+            Self::PaymentFailed { .. } => "payment_failed",
+            Self::SubscriptionEnded { .. } => "subscription_ended",
+            Self::MethodRegistered { .. } => "method_registered",
+            Self::MethodRemoved { .. } => "method_removed",
+            Self::Refunded { .. } => "refunded",
+        }
+    }
+}

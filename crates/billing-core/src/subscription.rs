@@ -1,0 +1,341 @@
+//! Subscriptions: one customer's agreement, and what is to be done about it next.
+
+use crate::billing_key::BillingKey;
+use crate::calendar::Period;
+use crate::decline::Pg;
+use crate::id::{SubscriptionId, UserId};
+use crate::money::{Money, MoneyError};
+use crate::plan::{Locale, PlanType};
+use crate::private::Private;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+/// How many shards the index of due subscriptions has. One partition of a DynamoDB index takes 1,000 writes a second and a charge moves its
+/// entry twice, so four shards carry 2,000 charges a second: far above what any PG allows.
+pub const DUE_SHARDS: u8 = 4;
+
+/// Who is billed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Customer {
+    /// The name; KG Inicis refuses a charge without it.
+    pub name: Option<Private>,
+    /// The address that mails go to; KG Inicis refuses a charge without it.
+    pub email: Option<Private>,
+    /// The phone number; KG Inicis refuses a charge without it.
+    pub phone: Option<Private>,
+}
+
+/// What a subscription is charged with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Method {
+    /// The billing key.
+    pub billing_key: BillingKey,
+    /// The PG behind it, whose decline codes apply.
+    pub pg: Pg,
+}
+
+/// The state of a subscription. What it owes for is part of its state, so that it cannot owe for two periods at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Nothing is owed before `next` begins; a free plan has no next period.
+    Active {
+        /// The next period to bill.
+        next: Option<Period>,
+    },
+    /// A charge was declined.
+    PastDue {
+        /// The period that is owed for.
+        period: Period,
+        /// When the next thing is to be done: a retry, or giving up.
+        due_at: Timestamp,
+    },
+    /// The invoice contradicts `PortOne`: nothing is done until a person has looked.
+    Parked {
+        /// The period in question.
+        period: Period,
+    },
+    /// Ended by the customer.
+    Canceled {
+        /// When.
+        at: Timestamp,
+    },
+    /// Ended because it could not be collected.
+    Expired {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+impl State {
+    /// The status as the tables spell it.
+    pub fn status(&self) -> &'static str {
+        match self {
+            Self::Active { .. } => "active",
+            Self::PastDue { .. } | Self::Parked { .. } => "past_due",
+            Self::Canceled { .. } => "canceled",
+            Self::Expired { .. } => "expired",
+        }
+    }
+}
+
+/// Where a subscription lies: the key of its row.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubscriptionKey {
+    /// Whose it is.
+    pub user_id: UserId,
+    /// Which.
+    pub id: SubscriptionId,
+}
+
+/// One customer's agreement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// Its key.
+    pub key: SubscriptionKey,
+    /// The plan.
+    pub plan: PlanType,
+    /// How many seats.
+    pub seats: u32,
+    /// The price of a whole month, frozen when the customer agreed to it.
+    pub monthly: Money,
+    /// What it is charged with; nothing after its billing key was deleted.
+    pub method: Option<Method>,
+    /// Who is billed.
+    pub customer: Customer,
+    /// The language of mails.
+    pub locale: Locale,
+    /// When it began.
+    pub started: Timestamp,
+    /// When its trial ends or ended.
+    pub trial_end: Option<Timestamp>,
+    /// Whether it ends with the period that is paid.
+    pub cancel_at_period_end: bool,
+    /// Its state.
+    pub state: State,
+    /// Counts its writes: every write is conditional on the version it read.
+    pub version: u64,
+}
+
+/// What is to be done about a subscription now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// Nothing.
+    Nothing,
+    /// It ends: the customer cancelled at the end of a period that is over.
+    End,
+    /// The period is to be collected.
+    Collect(Period),
+}
+
+impl Subscription {
+    /// The next moment anything is to be done; nothing keeps the subscription out of the index of due ones.
+    pub fn due_at(&self) -> Option<Timestamp> {
+        match &self.state {
+            State::Active { next } => next.map(Period::due_at),
+            State::PastDue { due_at, .. } => Some(*due_at),
+            State::Parked { .. } | State::Canceled { .. } | State::Expired { .. } => None,
+        }
+    }
+
+    /// The shard of the due index it lies in: from its id, so that it never moves.
+    pub fn due_shard(&self) -> u8 {
+        let digest = Sha256::digest(self.key.id.as_str().as_bytes());
+        digest.first().copied().unwrap_or(0).checked_rem(DUE_SHARDS).unwrap_or(0)
+    }
+
+    /// What is to be done at `now`. Due means `due_at <= now`, never "today is the 1st": being down for days changes nothing.
+    pub fn due(&self, now: Timestamp) -> Due {
+        if self.due_at().is_none_or(|at| at > now) {
+            return Due::Nothing;
+        }
+        match &self.state {
+            State::Active { .. } if self.cancel_at_period_end => Due::End,
+            State::Active { next: Some(period) } | State::PastDue { period, .. } => Due::Collect(*period),
+            State::Active { next: None } | State::Parked { .. } | State::Canceled { .. } | State::Expired { .. } => Due::Nothing,
+        }
+    }
+
+    /// What the period costs: the month's price, or for a first period that starts within a month its share by days.
+    pub fn amount_for(&self, period: Period) -> Result<Money, MoneyError> {
+        self.monthly.share(period.days(), period.month_days())
+    }
+
+    /// The period it owes for or will owe for next.
+    pub fn period(&self) -> Option<Period> {
+        match &self.state {
+            State::Active { next } => *next,
+            State::PastDue { period, .. } | State::Parked { period } => Some(*period),
+            State::Canceled { .. } | State::Expired { .. } => None,
+        }
+    }
+
+    /// After `period` was paid. Nothing changes if it owes for another period by now, or has ended.
+    #[must_use]
+    pub fn paid(&self, period: Period) -> Option<Self> {
+        (self.period() == Some(period)).then(|| self.moved_to(State::Active { next: Some(period.next()) }))
+    }
+
+    /// After `period` was declined and something is left to be done at `due_at`.
+    #[must_use]
+    pub fn declined(&self, period: Period, due_at: Timestamp) -> Option<Self> {
+        (self.period() == Some(period)).then(|| self.moved_to(State::PastDue { period, due_at }))
+    }
+
+    /// After `period` was given up.
+    #[must_use]
+    pub fn expired(&self, period: Period, at: Timestamp) -> Option<Self> {
+        (self.period() == Some(period)).then(|| self.moved_to(State::Expired { at }))
+    }
+
+    /// Parks it for a person.
+    #[must_use]
+    pub fn parked(&self, period: Period) -> Option<Self> {
+        (self.period() == Some(period)).then(|| self.moved_to(State::Parked { period }))
+    }
+
+    /// Ends it at the customer's wish. Nothing changes if it has ended already.
+    #[must_use]
+    pub fn canceled(&self, at: Timestamp) -> Option<Self> {
+        match self.state {
+            State::Active { .. } | State::PastDue { .. } | State::Parked { .. } => Some(self.moved_to(State::Canceled { at })),
+            State::Canceled { .. } | State::Expired { .. } => None,
+        }
+    }
+
+    /// Puts a new method to it. What is owed becomes due at once. Nothing changes if it has ended or has this method already.
+    #[must_use]
+    pub fn with_method(&self, method: &Method, now: Timestamp) -> Option<Self> {
+        if self.method.as_ref() == Some(method) {
+            return None;
+        }
+        let state = match &self.state {
+            State::PastDue { period, .. } => State::PastDue { period: *period, due_at: now },
+            State::Active { .. } | State::Parked { .. } => self.state.clone(),
+            State::Canceled { .. } | State::Expired { .. } => return None,
+        };
+        Some(Self { method: Some(method.clone()), ..self.moved_to(state) })
+    }
+
+    /// Takes a deleted method away from it. Nothing changes if it has another.
+    #[must_use]
+    pub fn without_method(&self, key: &BillingKey) -> Option<Self> {
+        let has_it = self.method.as_ref().is_some_and(|method| method.billing_key == *key);
+        has_it.then(|| Self { method: None, ..self.moved_to(self.state.clone()) })
+    }
+
+    fn moved_to(&self, state: State) -> Self {
+        Self { state, version: self.version.saturating_add(1), ..self.clone() }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::money::Currency;
+    use proptest::prelude::*;
+
+    pub(crate) fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    pub(crate) fn period(id: &str) -> Period {
+        Period::parse(id).unwrap()
+    }
+
+    pub(crate) fn method(key: &str) -> Method {
+        Method { billing_key: BillingKey::new(key), pg: Pg::TossPayments }
+    }
+
+    pub(crate) fn standard() -> Subscription {
+        Subscription {
+            key: SubscriptionKey {
+                user_id: UserId::new("user_456").unwrap(),
+                id: SubscriptionId::new("sub_123").unwrap(),
+            },
+            plan: PlanType::Standard,
+            seats: 3,
+            monthly: Money::new(30_000, Currency::Krw).unwrap(),
+            method: Some(method("billing-key-1")),
+            customer: Customer {
+                name: Some(Private::new("김민수")),
+                email: Some(Private::new("kim@example.com")),
+                phone: None,
+            },
+            locale: Locale::Ko,
+            started: at("2026-11-01T09:00:00+09:00"),
+            trial_end: None,
+            cancel_at_period_end: false,
+            state: State::Active { next: Some(period("2026-12-01")) },
+            version: 1,
+        }
+    }
+
+    #[test]
+    fn due_is_everything_up_to_now_whatever_day_it_is() {
+        let subscription = standard();
+        assert_eq!(subscription.due(at("2026-12-01T09:59:59+09:00")), Due::Nothing);
+        for now in ["2026-12-01T10:00:00+09:00", "2026-12-04T10:00:00+09:00", "2027-03-15T12:00:00+09:00"] {
+            assert_eq!(subscription.due(at(now)), Due::Collect(period("2026-12-01")), "{now}");
+        }
+    }
+
+    #[test]
+    fn a_paid_period_is_followed_by_the_next_month_and_paying_it_twice_changes_nothing() {
+        let paid = standard().paid(period("2026-12-01")).unwrap();
+        assert_eq!(paid.due_at(), Some(at("2027-01-01T10:00:00+09:00")));
+        assert_eq!(paid.paid(period("2026-12-01")), None);
+    }
+
+    #[test]
+    fn a_subscription_that_ended_is_never_due_and_never_revived() {
+        let ended = standard().canceled(at("2026-11-30T00:00:00+09:00")).unwrap();
+        assert_eq!(ended.due(at("2027-12-01T10:00:00+09:00")), Due::Nothing);
+        assert_eq!(ended.paid(period("2026-12-01")), None);
+        assert_eq!(ended.declined(period("2026-12-01"), ended.started), None);
+        assert_eq!(ended.with_method(&method("billing-key-2"), ended.started), None);
+        assert_eq!(ended.canceled(ended.started), None);
+    }
+
+    #[test]
+    fn cancelling_at_period_end_ends_it_when_the_next_bill_would_fall_due() {
+        let subscription = Subscription { cancel_at_period_end: true, ..standard() };
+        assert_eq!(subscription.due(at("2026-12-01T10:00:00+09:00")), Due::End);
+    }
+
+    #[test]
+    fn a_new_method_makes_what_is_owed_due_at_once() {
+        let late = standard().declined(period("2026-12-01"), at("2026-12-04T10:00:00+09:00")).unwrap();
+        let now = at("2026-12-02T15:00:00+09:00");
+        assert_eq!(late.due(now), Due::Nothing);
+        assert_eq!(late.with_method(&method("billing-key-2"), now).unwrap().due(now), Due::Collect(period("2026-12-01")));
+        assert_eq!(late.with_method(&method("billing-key-1"), now), None);
+    }
+
+    #[test]
+    fn a_first_period_that_starts_within_a_month_costs_its_share() {
+        assert_eq!(standard().amount_for(period("2026-12-17")).unwrap().minor(), 30_000 * 15 / 31);
+        assert_eq!(standard().amount_for(period("2026-12-01")).unwrap().minor(), 30_000);
+    }
+
+    #[test]
+    fn a_free_plan_is_never_due() {
+        let free = Subscription { plan: PlanType::Free, state: State::Active { next: None }, ..standard() };
+        assert_eq!((free.due_at(), free.due(Timestamp::MAX)), (None, Due::Nothing));
+    }
+
+    proptest! {
+        #[test]
+        fn every_transition_raises_the_version_by_one(step in 0..6u8) {
+            let (subscription, p, now) = (standard(), period("2026-12-01"), at("2026-12-01T10:00:00+09:00"));
+            let next = match step {
+                0 => subscription.paid(p),
+                1 => subscription.declined(p, now),
+                2 => subscription.expired(p, now),
+                3 => subscription.parked(p),
+                4 => subscription.canceled(now),
+                _ => subscription.with_method(&method("billing-key-2"), now),
+            };
+            prop_assert_eq!(next.unwrap().version, 2);
+        }
+    }
+}

@@ -1,0 +1,508 @@
+//! Collect: what a worker does with one subscription that is due.
+//!
+//! Load, is it still due? → claim the attempt (durable, with a lease) → `PortOne` → settle. On the clean path that is one read, one intent
+//! write, one call and one transaction. A crash between any two steps leaves a state that the next worker or the reconciler repairs:
+//!
+//! | crash | left behind | repaired by |
+//! | --- | --- | --- |
+//! | before the claim | nothing | the next run: the subscription is still due |
+//! | after the claim | `charging`, with a lease | asking, once the lease is over; re-sent under the same idempotency key if `PortOne` never saw it |
+//! | after the call | the same | asking: `PortOne` knows the payment |
+//! | after the settlement | the truth | nothing to repair; a redelivered message finds nothing due |
+
+use crate::ports::{AskError, ChargeAnswer, ChargeOrder, Changes, Clock, CollectMessage, CommitError, Expect, Gateway};
+use crate::ports::{SeenStatus, Signal, Store, SubscriptionChange, Telemetry};
+use crate::receive_webhook::facts_of;
+use crate::settle::{Books, MAX_ROUNDS, Settlement};
+use crate::{Billing, FlowError};
+use billing_core::Timestamp;
+use billing_core::calendar::{self, Period};
+use billing_core::event::Cause;
+use billing_core::id::{MAX_REVISION, PaymentId};
+use billing_core::invoice::{Invoice, LOST_AFTER, State, Step};
+use billing_core::settlement::{self, Charged, Context, Fact};
+use billing_core::subscription::{Due, Subscription, SubscriptionKey};
+use jiff::SignedDuration;
+
+/// What became of one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Collected {
+    /// An attempt was made, or an open one was cleared up; the invoice has this status now.
+    Settled(&'static str),
+    /// The subscription ended, as its customer wished.
+    Ended,
+    /// Nothing was to be done.
+    Skipped(Skip),
+}
+
+/// Why nothing was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Skip {
+    /// There is no such subscription.
+    NoSubscription,
+    /// It is not due: an earlier delivery did the work, or it was cancelled.
+    NotDue,
+    /// Another worker is at it.
+    InProgress,
+    /// Its next attempt is later.
+    Waiting,
+    /// Its invoice is settled, void, or parked for a person.
+    Closed,
+    /// Banks are down; it stays due.
+    BanksDown,
+    /// `PortOne` has not decided, or could not be asked; the reconciler will.
+    Undecided,
+}
+
+impl Skip {
+    /// Its name in logs, metrics and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoSubscription => "no_subscription",
+            Self::NotDue => "not_due",
+            Self::InProgress => "in_progress",
+            Self::Waiting => "waiting",
+            Self::Closed => "closed",
+            Self::BanksDown => "banks_down",
+            Self::Undecided => "undecided",
+        }
+    }
+}
+
+impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
+    /// Collects what the message's subscription owes. Safe to run twice, and two at once.
+    pub async fn collect(&self, message: &CollectMessage) -> Result<Collected, FlowError> {
+        let cause = Cause::Run(message.run.clone());
+        let key = SubscriptionKey { user_id: message.user_id.clone(), id: message.subscription_id.clone() };
+        let collected = self.collect_due(&key, message.now, &cause).await?;
+        if let Collected::Skipped(why) = collected {
+            self.telemetry.signal(Signal::Skipped { cause: message.run.clone(), why: why.name() });
+        }
+        Ok(collected)
+    }
+
+    /// Collects what a subscription owes at `due_by`, the run's now: the same for every delivery of a message.
+    pub(crate) async fn collect_due(
+        &self,
+        key: &SubscriptionKey,
+        due_by: Timestamp,
+        cause: &Cause,
+    ) -> Result<Collected, FlowError> {
+        for _ in 0..MAX_ROUNDS {
+            let Some(subscription) = self.store.subscription(key).await? else {
+                return Ok(Collected::Skipped(Skip::NoSubscription));
+            };
+            // A run that is handled late sees what fell due since; one whose clock is behind still sees what its planner saw.
+            let now = self.clock.now().max(due_by);
+            let round = match subscription.due(now) {
+                Due::Nothing => Some(Collected::Skipped(Skip::NotDue)),
+                Due::End => self.end(&subscription, now, cause).await?,
+                Due::Collect(period) => self.collect_period(subscription, period, now, cause).await?,
+            };
+            if let Some(collected) = round {
+                return Ok(collected);
+            }
+        }
+        Err(FlowError::Contended)
+    }
+
+    /// One round: `None` if a row had changed since it was read, and all is to be read again.
+    async fn collect_period(
+        &self,
+        subscription: Subscription,
+        period: Period,
+        now: Timestamp,
+        cause: &Cause,
+    ) -> Result<Option<Collected>, FlowError> {
+        let opened = Invoice::open(&subscription, period, &self.settings.store_id, &self.settings.catalogue, now)?;
+        // A subscription that has failed before has an invoice; a new period's is opened by claiming its first attempt.
+        let known = match subscription.state {
+            billing_core::subscription::State::PastDue { .. } => self.newest_revision(&opened.payment_id).await?,
+            _ => None,
+        };
+        let (invoice, expect) = match known {
+            Some(invoice) => {
+                let version = invoice.version;
+                (invoice, Expect::Version(version))
+            }
+            None => (opened, Expect::Absent),
+        };
+        match self.advance(&subscription, invoice, expect, now, cause).await? {
+            Advanced::Done(collected) => Ok(Some(collected)),
+            Advanced::Stale => Ok(None),
+            Advanced::Found(found) => {
+                let Some(found) = self.newest_from(*found).await? else { return Ok(None) };
+                let version = found.version;
+                match self.advance(&subscription, found, Expect::Version(version), now, cause).await? {
+                    Advanced::Done(collected) => Ok(Some(collected)),
+                    Advanced::Stale | Advanced::Found(_) => Ok(None),
+                }
+            }
+        }
+    }
+
+    async fn advance(
+        &self,
+        subscription: &Subscription,
+        invoice: Invoice,
+        expect: Expect,
+        now: Timestamp,
+        cause: &Cause,
+    ) -> Result<Advanced, FlowError> {
+        let done = |skip| Ok(Advanced::Done(Collected::Skipped(skip)));
+        match invoice.step(subscription.method.as_ref(), now) {
+            Step::InProgress(_) => done(Skip::InProgress),
+            Step::Wait(_) => done(Skip::Waiting),
+            Step::Nothing => self.heal(subscription, invoice, cause).await.map(Advanced::Done),
+            Step::GiveUp => {
+                let books = Books { invoice, subscription: Some(subscription.clone()) };
+                let settled = self.give_up(books, cause).await?;
+                Ok(Advanced::Done(settled))
+            }
+            Step::Ask => {
+                let books = Books { invoice, subscription: Some(subscription.clone()) };
+                Ok(Advanced::Done(self.clear_up(books, now, cause).await?.collected))
+            }
+            Step::Attempt if calendar::banks_are_down(now) => done(Skip::BanksDown),
+            Step::Attempt => self.attempt(subscription, invoice, expect, now, cause).await,
+        }
+    }
+
+    async fn attempt(
+        &self,
+        subscription: &Subscription,
+        invoice: Invoice,
+        expect: Expect,
+        now: Timestamp,
+        cause: &Cause,
+    ) -> Result<Advanced, FlowError> {
+        let Some(method) = &subscription.method else {
+            return self.fail_without_method(subscription, &invoice, expect, now, cause).await;
+        };
+        let Some(claimed) = invoice.claimed(method, cause.to_string(), now) else {
+            return Ok(Advanced::Done(Collected::Skipped(Skip::Closed)));
+        };
+        let intent = Changes {
+            invoices: vec![(expect, claimed.clone())],
+            subscription: Some(SubscriptionChange::Check {
+                key: subscription.key.clone(),
+                version: subscription.version,
+            }),
+            ..Changes::default()
+        };
+        match self.store.commit(&intent).await {
+            Ok(()) => {}
+            Err(CommitError::Conflict(conflict)) => {
+                return Ok(match conflict.invoice {
+                    Some(found) if !conflict.on_subscription => Advanced::Found(found),
+                    _ => Advanced::Stale,
+                });
+            }
+            Err(CommitError::Store(error)) => return Err(error.into()),
+        }
+        let books = Books { invoice: claimed, subscription: Some(subscription.clone()) };
+        Ok(Advanced::Done(self.charge(books, cause).await?))
+    }
+
+    /// Sends the order of the claimed attempt and writes down what came of it.
+    pub(crate) async fn charge(&self, books: Books, cause: &Cause) -> Result<Collected, FlowError> {
+        let Some(attempt) = books.invoice.undecided() else { return Ok(Collected::Skipped(Skip::Closed)) };
+        let order = ChargeOrder {
+            payment_id: &books.invoice.payment_id,
+            attempt: attempt.number,
+            method: &attempt.method,
+            order_name: books.invoice.order_name_for(&attempt.method),
+            amount: books.invoice.amount,
+            user_id: &books.invoice.subscription.user_id,
+            customer: &books.invoice.customer,
+        };
+        let attempt = attempt.number;
+        let answer = self.gateway.charge(&order).await;
+        let fact = match answer {
+            ChargeAnswer::Paid { at, pg_tx_id } => Fact::Paid {
+                at,
+                // The answer carries no amount; it is the answer to an order for exactly this one.
+                amount: Some(Charged::from(books.invoice.amount)),
+                proof: billing_core::invoice::Proof { pg_tx_id: Some(pg_tx_id), ..Default::default() },
+            },
+            ChargeAnswer::Declined(decline) => Fact::Declined { attempt, decline },
+            ChargeAnswer::Refused { code } => Fact::Refused { attempt, code, at_once: false },
+            ChargeAnswer::Unauthorized { code } => {
+                let fact = Fact::Refused { attempt, code: code.clone(), at_once: true };
+                self.settle_charge(books, &fact, cause).await?;
+                return Err(FlowError::Unauthorized(code));
+            }
+            ChargeAnswer::Unknown(why) => Fact::Unknown { attempt, why },
+            ChargeAnswer::Ask(why) => {
+                let books = self.settle_charge(books, &Fact::Unknown { attempt, why }, cause).await?.into_books();
+                return Ok(self.ask(books, cause, Resend::No).await?.collected);
+            }
+            ChargeAnswer::UsedUp => {
+                let why = "MAX_TRANSACTION_COUNT_REACHED".to_owned();
+                let books = self.settle_charge(books, &Fact::Unknown { attempt, why }, cause).await?.into_books();
+                return self.supersede(books, cause).await;
+            }
+        };
+        let settled = self.settle_charge(books, &fact, cause).await?.into_books();
+        Ok(Collected::Settled(settled.invoice.state.status()))
+    }
+
+    async fn settle_charge(&self, books: Books, fact: &Fact, cause: &Cause) -> Result<Settlement, FlowError> {
+        let amount = books.invoice.amount;
+        let settlement = self.settle(books, fact, cause).await?;
+        if let (Settlement::Written(_), Some(outcome)) = (&settlement, outcome(fact)) {
+            self.telemetry.signal(Signal::Charge { cause: cause.to_string(), outcome, amount });
+        }
+        Ok(settlement)
+    }
+
+    /// Clears up an attempt whose end is not known: ask, settle what is learned; send it again under the same idempotency key where that
+    /// is allowed; call it lost where it is proved so.
+    pub(crate) async fn clear_up(&self, books: Books, now: Timestamp, cause: &Cause) -> Result<ClearedUp, FlowError> {
+        // Nothing is charged while banks are down, not even again.
+        let resend = if calendar::banks_are_down(now) { Resend::No } else { Resend::IfAllowed };
+        self.ask(books, cause, resend).await
+    }
+
+    pub(crate) async fn ask(&self, books: Books, cause: &Cause, resend: Resend) -> Result<ClearedUp, FlowError> {
+        let was = books.invoice.state.status();
+        let seen = match self.gateway.payment(&books.invoice.payment_id).await {
+            Ok(seen) => seen,
+            Err(AskError::Unauthorized(code)) => return Err(FlowError::Unauthorized(code)),
+            Err(AskError::Unavailable(_)) => return Ok(ClearedUp::undecided()),
+        };
+        let facts = seen.as_ref().map(|seen| facts_of(seen, &books.invoice)).unwrap_or_default();
+        if !facts.is_empty() {
+            let mut books = books;
+            for fact in &facts {
+                books = self.settle_charge(books, fact, cause).await?.into_books();
+            }
+            let is = books.invoice.state.status();
+            return Ok(ClearedUp { collected: Collected::Settled(is), changed: was != is });
+        }
+        if matches!(seen.as_ref().map(|seen| &seen.status), Some(SeenStatus::Other(_))) {
+            return Ok(ClearedUp::undecided());
+        }
+        // PortOne knows nothing of this attempt (yet).
+        let now = self.clock.now();
+        if let (Resend::IfAllowed, Some(again)) = (resend, books.invoice.reclaimed(now)) {
+            return self.resend(books, again, cause).await;
+        }
+        let Some(attempt) = books.invoice.undecided().filter(|_| !matches!(books.invoice.state, State::Pending { .. })) else {
+            return Ok(ClearedUp::undecided());
+        };
+        if now >= later(attempt.started_at, LOST_AFTER) {
+            let fact = Fact::Lost { attempt: attempt.number };
+            let books = self.settle(books, &fact, cause).await?.into_books();
+            return Ok(ClearedUp { collected: Collected::Settled(books.invoice.state.status()), changed: true });
+        }
+        Ok(ClearedUp::undecided())
+    }
+
+    async fn resend(&self, books: Books, again: Invoice, cause: &Cause) -> Result<ClearedUp, FlowError> {
+        let intent = Changes {
+            invoices: vec![(Expect::Version(books.invoice.version), again.clone())],
+            // An attempt that was made before the customer cancelled is not made again after.
+            subscription: books.subscription.as_ref().map(|subscription| SubscriptionChange::Check {
+                key: subscription.key.clone(),
+                version: subscription.version,
+            }),
+            ..Changes::default()
+        };
+        match self.store.commit(&intent).await {
+            Ok(()) => {}
+            Err(CommitError::Conflict(_)) => return Ok(ClearedUp::undecided()),
+            Err(CommitError::Store(error)) => return Err(error.into()),
+        }
+        let books = Books { invoice: again, ..books };
+        // `charge` asks at most once more and never re-sends, so this recursion is one level deep.
+        let collected = Box::pin(self.charge(books, cause)).await?;
+        Ok(ClearedUp { collected, changed: true })
+    }
+
+    /// The payment id is used up. If a GET proves it unpaid, the invoice goes on under the next revision and is collected by the next run.
+    async fn supersede(&self, books: Books, cause: &Cause) -> Result<Collected, FlowError> {
+        let seen = match self.gateway.payment(&books.invoice.payment_id).await {
+            Ok(seen) => seen,
+            Err(AskError::Unauthorized(code)) => return Err(FlowError::Unauthorized(code)),
+            Err(AskError::Unavailable(_)) => return Ok(Collected::Skipped(Skip::Undecided)),
+        };
+        let is_unpaid = matches!(
+            seen.as_ref().map(|seen| &seen.status),
+            Some(SeenStatus::Failed { .. } | SeenStatus::Ready)
+        );
+        if !is_unpaid {
+            return Ok(self.ask(books, cause, Resend::No).await?.collected);
+        }
+        let now = self.clock.now().max(books.invoice.updated_at);
+        let Some((old, new)) = books.invoice.superseded(&self.settings.store_id, now) else {
+            let fact = Fact::Contradiction(format!("PortOne calls payment id after payment id used up ({MAX_REVISION} so far)"));
+            let books = self.settle(books, &fact, cause).await?.into_books();
+            return Ok(Collected::Settled(books.invoice.state.status()));
+        };
+        let event = settlement::superseded_event(&books.invoice, &old, &new, &Context {
+            now,
+            cause,
+            ladder: &self.settings.ladder,
+        });
+        let kind = event.kind;
+        let changes = Changes {
+            invoices: vec![(Expect::Version(books.invoice.version), old), (Expect::Absent, new)],
+            events: vec![event],
+            ..Changes::default()
+        };
+        match self.store.commit(&changes).await {
+            Ok(()) => self.telemetry.signal(Signal::Event(kind)),
+            Err(CommitError::Conflict(_)) => {}
+            Err(CommitError::Store(error)) => return Err(error.into()),
+        }
+        Ok(Collected::Skipped(Skip::Undecided))
+    }
+
+    async fn fail_without_method(
+        &self,
+        subscription: &Subscription,
+        invoice: &Invoice,
+        expect: Expect,
+        now: Timestamp,
+        cause: &Cause,
+    ) -> Result<Advanced, FlowError> {
+        let cx = Context { now, cause, ladder: &self.settings.ladder };
+        let settled = settlement::fail_without_method(invoice, subscription, &cx);
+        let kind = settled.event.kind;
+        let status = settled.invoice.state.status();
+        let changes = Changes {
+            invoices: vec![(expect, settled.invoice)],
+            subscription: settled
+                .subscription
+                .map(|next| SubscriptionChange::Write { expected: subscription.version, next }),
+            key: None,
+            events: vec![settled.event],
+        };
+        match self.store.commit(&changes).await {
+            Ok(()) => {
+                self.telemetry.signal(Signal::Event(kind));
+                Ok(Advanced::Done(Collected::Settled(status)))
+            }
+            Err(CommitError::Conflict(_)) => Ok(Advanced::Stale),
+            Err(CommitError::Store(error)) => Err(error.into()),
+        }
+    }
+
+    async fn give_up(&self, books: Books, cause: &Cause) -> Result<Collected, FlowError> {
+        let settlement = self
+            .write_decision(books, cause, |books, cx| {
+                let subscription = books.subscription.as_ref()?;
+                let still = books.invoice.step(subscription.method.as_ref(), cx.now) == Step::GiveUp;
+                let due = matches!(subscription.due(cx.now), Due::Collect(period) if period == books.invoice.period);
+                if still && due { settlement::give_up(&books.invoice, subscription, cx) } else { None }
+            })
+            .await?;
+        Ok(Collected::Settled(settlement.into_books().invoice.state.status()))
+    }
+
+    async fn end(&self, subscription: &Subscription, now: Timestamp, cause: &Cause) -> Result<Option<Collected>, FlowError> {
+        let plan = self.settings.catalogue.name(subscription.plan, subscription.locale);
+        let cx = Context { now, cause, ladder: &self.settings.ladder };
+        let Some((next, event)) = settlement::end_canceled(subscription, plan, &cx) else {
+            return Ok(Some(Collected::Skipped(Skip::NotDue)));
+        };
+        let kind = event.kind;
+        let changes = Changes {
+            subscription: Some(SubscriptionChange::Write { expected: subscription.version, next }),
+            events: vec![event],
+            ..Changes::default()
+        };
+        match self.store.commit(&changes).await {
+            Ok(()) => {
+                self.telemetry.signal(Signal::Event(kind));
+                Ok(Some(Collected::Ended))
+            }
+            Err(CommitError::Conflict(_)) => Ok(None),
+            Err(CommitError::Store(error)) => Err(error.into()),
+        }
+    }
+
+    /// A subscription that is due for an invoice which is closed: its own row must have been changed by hand, for every settlement writes
+    /// both. A paid invoice moves it on; anything else is left for a person.
+    async fn heal(&self, subscription: &Subscription, invoice: Invoice, _cause: &Cause) -> Result<Collected, FlowError> {
+        let is_paid = matches!(
+            invoice.state,
+            State::Paid { .. } | State::PartiallyRefunded { .. } | State::Refunded { .. }
+        );
+        let Some(next) = subscription.paid(invoice.period).filter(|_| is_paid && invoice.quarantine.is_none()) else {
+            return Ok(Collected::Skipped(Skip::Closed));
+        };
+        let changes = Changes {
+            subscription: Some(SubscriptionChange::Write { expected: subscription.version, next }),
+            ..Changes::default()
+        };
+        match self.store.commit(&changes).await {
+            Ok(()) | Err(CommitError::Conflict(_)) => Ok(Collected::Settled(invoice.state.status())),
+            Err(CommitError::Store(error)) => Err(error.into()),
+        }
+    }
+
+    async fn newest_revision(&self, id: &PaymentId) -> Result<Option<Invoice>, FlowError> {
+        match self.store.invoice(id).await? {
+            Some(invoice) => self.newest_from(invoice).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Follows the payment ids that an invoice was carried on under.
+    pub(crate) async fn newest_from(&self, mut invoice: Invoice) -> Result<Option<Invoice>, FlowError> {
+        for _ in 0..=MAX_REVISION {
+            let Some(next) = &invoice.superseded_by else { return Ok(Some(invoice)) };
+            match self.store.invoice(next).await? {
+                Some(newer) => invoice = newer,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(invoice))
+    }
+}
+
+enum Advanced {
+    Done(Collected),
+    /// Another invoice was there than was expected.
+    Found(Box<Invoice>),
+    /// The subscription had changed.
+    Stale,
+}
+
+/// Whether an attempt `PortOne` knows nothing of may be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resend {
+    IfAllowed,
+    No,
+}
+
+/// What asking came to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClearedUp {
+    pub(crate) collected: Collected,
+    /// Whether anything was learned.
+    pub(crate) changed: bool,
+}
+
+impl ClearedUp {
+    fn undecided() -> Self {
+        Self { collected: Collected::Skipped(Skip::Undecided), changed: false }
+    }
+}
+
+fn outcome(fact: &Fact) -> Option<&'static str> {
+    match fact {
+        Fact::Paid { .. } => Some("paid"),
+        Fact::Declined { .. } => Some("declined"),
+        Fact::Pending { .. } => Some("pending"),
+        Fact::Unknown { .. } => Some("unknown"),
+        Fact::Refused { .. } => Some("refused"),
+        Fact::Lost { .. } | Fact::Refunded { .. } | Fact::Contradiction(_) => None,
+    }
+}
+
+fn later(at: Timestamp, wait: SignedDuration) -> Timestamp {
+    at.checked_add(wait).unwrap_or(Timestamp::MAX)
+}

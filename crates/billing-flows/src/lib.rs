@@ -1,0 +1,89 @@
+//! The use cases of billing, one file per verb, over ports that are narrow traits.
+//!
+//! | verb | does |
+//! | --- | --- |
+//! | [`plan_run`] | finds everything that is due and hands it to the workers |
+//! | [`collect`] | collects one subscription's due period: claim, charge, settle |
+//! | [`settle`] | writes a fact down: invoice, subscription and event in one transaction |
+//! | [`receive_webhook`] | takes a verified webhook as a hint, re-reads, settles |
+//! | [`reconcile`] | asks about everything left open; compares a day's books with `PortOne`'s |
+//! | [`subscribe`] | starts subscriptions, registers and removes billing keys |
+//! | [`notify`] | turns events into mails, once each |
+
+pub mod collect;
+#[cfg(feature = "fake")]
+pub mod contract;
+#[cfg(feature = "fake")]
+pub mod fake;
+pub mod mail;
+pub mod notify;
+pub mod plan_run;
+pub mod ports;
+pub mod receive_webhook;
+pub mod reconcile;
+pub mod settle;
+pub mod subscribe;
+
+use billing_core::dunning::Ladder;
+use billing_core::id::StoreId;
+use billing_core::money::MoneyError;
+use billing_core::plan::Catalogue;
+use thiserror::Error;
+
+/// Why a use case could not be carried through. What it had begun is durable, and is repaired by whoever comes next.
+#[derive(Debug, Error)]
+pub enum FlowError {
+    /// A table failed.
+    #[error(transparent)]
+    Store(#[from] ports::StoreError),
+    /// A queue failed.
+    #[error(transparent)]
+    Queue(#[from] ports::QueueError),
+    /// A mail could not be handed over.
+    #[error(transparent)]
+    Mail(#[from] ports::MailError),
+    /// A mail could not be written.
+    #[error("a mail could not be rendered")]
+    Render(#[from] askama::Error),
+    /// `PortOne` refused our credentials: stop, and dun nobody.
+    #[error("PortOne refused our credentials ({0}): check the API secret and its expiry in the console")]
+    Unauthorized(String),
+    /// `PortOne` could not be asked.
+    #[error("PortOne gave no usable answer: {0}")]
+    Unavailable(String),
+    /// Other writers were first again and again.
+    #[error("the rows kept changing while they were being written; the next delivery will find them at rest")]
+    Contended,
+    /// An invoice that was read a moment ago is gone.
+    #[error("an invoice that was read a moment ago is gone: was the table restored?")]
+    Vanished,
+    /// A price cannot be represented.
+    #[error("the price of a period is not a sum of money")]
+    Money(#[from] MoneyError),
+}
+
+/// What the operator decides.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// `PortOne`'s store; a part of every payment id.
+    pub store_id: StoreId,
+    /// What is sold.
+    pub catalogue: Catalogue,
+    /// The retry schedule.
+    pub ladder: Ladder,
+}
+
+/// The ports and settings that charging needs, together.
+#[derive(Debug, Clone)]
+pub struct Billing<S, G, C, T> {
+    /// The tables.
+    pub store: S,
+    /// `PortOne`.
+    pub gateway: G,
+    /// The time.
+    pub clock: C,
+    /// Where signals go.
+    pub telemetry: T,
+    /// What the operator decides.
+    pub settings: Settings,
+}

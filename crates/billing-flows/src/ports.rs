@@ -1,0 +1,555 @@
+//! The ports: what the use cases need of the world, as narrow traits.
+//!
+//! A method of [`Store`] is one DynamoDB request, and its comment says which.
+
+use crate::mail::Mail;
+use billing_core::Timestamp;
+use billing_core::billing_key::{BillingKey, CardInfo, MethodKind, RegisteredKey};
+use billing_core::calendar::Period;
+use billing_core::decline::{Decline, Pg};
+use billing_core::event::{Event, EventKey, EventKind};
+use billing_core::id::{PaymentId, UserId};
+use billing_core::invoice::{Invoice, Proof};
+use billing_core::money::Money;
+use billing_core::private::Private;
+use billing_core::settlement::Charged;
+use billing_core::subscription::{Customer, Method, Subscription, SubscriptionKey};
+use serde::{Deserialize, Serialize};
+use std::future::Future;
+use thiserror::Error;
+
+/// Tells the time. Only composition roots know a real one.
+pub trait Clock: Send + Sync {
+    /// The present moment.
+    fn now(&self) -> Timestamp;
+}
+
+/// A table could not be read or written.
+#[derive(Debug, Error)]
+#[error("{action} failed: {detail}")]
+pub struct StoreError {
+    /// What was being done, to which table.
+    pub action: String,
+    /// What went wrong, without any item's contents.
+    pub detail: String,
+    /// Whether the same request may succeed later: throttling, a conflicting transaction, a lost answer. A write that failed this way **may
+    /// have been applied**.
+    pub retryable: bool,
+    /// The cause.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// Where a listing goes on: opaque text, given back as it was received.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Cursor(pub String);
+
+/// A part of a listing. A part may be empty and still have a successor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Where it goes on; nothing at the end.
+    pub next: Option<Cursor>,
+}
+
+/// What a written invoice must find in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// No row.
+    Absent,
+    /// A row of this version.
+    Version(u64),
+}
+
+/// What a transaction does about a subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubscriptionChange {
+    /// Puts a new one; there must be none.
+    Create(Subscription),
+    /// Writes the next version over this one.
+    Write {
+        /// The version that must be there.
+        expected: u64,
+        /// What it becomes.
+        next: Subscription,
+    },
+    /// Writes nothing, but must find this version: so that nothing is charged for a subscription that was cancelled a moment ago.
+    Check {
+        /// Which.
+        key: SubscriptionKey,
+        /// The version that must be there.
+        version: u64,
+    },
+}
+
+/// What a transaction does about a billing key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyChange {
+    /// Puts a new row; there must be none with its user and moment of issue.
+    Register(RegisteredKey),
+    /// Marks a row deleted; it must be active.
+    Delete {
+        /// Whose.
+        user_id: UserId,
+        /// When it was issued.
+        created_at: Timestamp,
+    },
+}
+
+/// What is written together or not at all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Invoices, with what each must find. At most two.
+    pub invoices: Vec<(Expect, Invoice)>,
+    /// The subscription.
+    pub subscription: Option<SubscriptionChange>,
+    /// The billing key.
+    pub key: Option<KeyChange>,
+    /// Events; none of their rows may exist. At most two.
+    pub events: Vec<Event>,
+}
+
+/// Which expectations a transaction did not meet. Nothing of it was written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Conflict {
+    /// The invoice that is there instead, for the first that did not meet its expectation.
+    pub invoice: Option<Box<Invoice>>,
+    /// Whether an invoice's expectation was not met (also when nothing is there instead).
+    pub on_invoice: bool,
+    /// Whether the subscription's was not.
+    pub on_subscription: bool,
+    /// Whether the billing key's was not.
+    pub on_key: bool,
+    /// Whether an event is there already.
+    pub on_event: bool,
+}
+
+/// Why a transaction was not committed.
+#[derive(Debug, Error)]
+pub enum CommitError {
+    /// Someone else was first.
+    #[error("the rows have changed since they were read")]
+    Conflict(Conflict),
+    /// The store failed; if retryable, the transaction may have been applied.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What became of the wish to send an event's notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoticeClaim {
+    /// It is ours to send until the lease ends.
+    Claimed,
+    /// It was sent before.
+    Mailed,
+    /// Another notifier has it until this moment.
+    InProgress(Timestamp),
+    /// There is no such event.
+    Missing,
+}
+
+/// An invoice as the books of a period show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BookLine {
+    /// Its name.
+    pub payment_id: PaymentId,
+    /// Whose.
+    pub subscription: SubscriptionKey,
+    /// Its status.
+    pub status: String,
+    /// What was owed.
+    pub amount: Money,
+    /// What was given back.
+    pub refunded: i64,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// How many of them were declined.
+    pub declines: u32,
+    /// Whether it is parked for a person.
+    pub quarantined: bool,
+    /// Whether it goes on under another payment id, which has a line of its own.
+    pub superseded: bool,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// The tables.
+pub trait Store: Send + Sync {
+    /// One subscription. `GetItem`, consistent.
+    fn subscription(
+        &self,
+        key: &SubscriptionKey,
+    ) -> impl Future<Output = Result<Option<Subscription>, StoreError>> + Send;
+
+    /// A customer's subscriptions, oldest id first. `Query`, consistent.
+    fn subscriptions_of(
+        &self,
+        user: &UserId,
+        after: Option<&Cursor>,
+    ) -> impl Future<Output = Result<Page<Subscription>, StoreError>> + Send;
+
+    /// The subscriptions of a shard with `due_at <= until`, earliest first, at most `limit`. `Query` on `due-index`, eventually consistent.
+    fn due(
+        &self,
+        shard: u8,
+        until: Timestamp,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Page<SubscriptionKey>, StoreError>> + Send;
+
+    /// One invoice. `GetItem`, consistent.
+    fn invoice(&self, id: &PaymentId) -> impl Future<Output = Result<Option<Invoice>, StoreError>> + Send;
+
+    /// A customer's invoices, newest first. `Query` on `user-index`, eventually consistent.
+    fn invoices_of(
+        &self,
+        user: &UserId,
+        after: Option<&Cursor>,
+    ) -> impl Future<Output = Result<Page<Invoice>, StoreError>> + Send;
+
+    /// The invoices of a period that last changed in `[from, until)`, in that order. `Query` on `period-index`, eventually consistent.
+    fn book_lines(
+        &self,
+        period: Period,
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<&Cursor>,
+    ) -> impl Future<Output = Result<Page<BookLine>, StoreError>> + Send;
+
+    /// Writes changes together or not at all. `TransactWriteItems`; each invoice returns the row that was there instead.
+    ///
+    /// Attributes that these tables carry but this code does not know are left as they are.
+    fn commit(&self, changes: &Changes) -> impl Future<Output = Result<(), CommitError>> + Send;
+
+    /// Whose a billing key is, by user and moment of issue. `Query` on `billing-key-index`, eventually consistent.
+    fn key_owner(
+        &self,
+        key: &BillingKey,
+    ) -> impl Future<Output = Result<Option<(UserId, Timestamp)>, StoreError>> + Send;
+
+    /// A customer's registered billing keys, oldest first. `Query`, consistent.
+    fn keys_of(
+        &self,
+        user: &UserId,
+        after: Option<&Cursor>,
+    ) -> impl Future<Output = Result<Page<RegisteredKey>, StoreError>> + Send;
+
+    /// Writes one event on its own; `false` if its row exists. `PutItem`, conditional.
+    fn record(&self, event: &Event) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// A subject's events, oldest first. `Query`, consistent.
+    fn events_of(
+        &self,
+        subject: &str,
+        after: Option<&Cursor>,
+    ) -> impl Future<Output = Result<Page<Event>, StoreError>> + Send;
+
+    /// Claims the notices of several events (at most [`MAX_CLAIMS`]) for one notifier until `lease_until`; answers in the same order. An
+    /// event is claimed if it is not mailed and no lease on it runs past `now`. `TransactWriteItems`; one more for each round in which some
+    /// had been claimed or mailed before.
+    fn claim_notices(
+        &self,
+        events: &[EventKey],
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> impl Future<Output = Result<Vec<NoticeClaim>, StoreError>> + Send;
+
+    /// Marks an event as mailed; `false` if it was marked before. `UpdateItem`, conditional.
+    fn mark_mailed(
+        &self,
+        event: &EventKey,
+        at: Timestamp,
+    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// Gives the claim on an event back, so that a redelivery may try at once. `UpdateItem`, conditional on not being mailed.
+    fn release_notice(&self, event: &EventKey) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// `TransactWriteItems` takes 100 actions.
+pub const MAX_CLAIMS: usize = 100;
+
+/// One charge, complete: the same order makes the same request, byte for byte.
+#[derive(Debug, Clone, Copy)]
+pub struct ChargeOrder<'a> {
+    /// The invoice's name.
+    pub payment_id: &'a PaymentId,
+    /// The number of the attempt.
+    pub attempt: u32,
+    /// What is charged.
+    pub method: &'a Method,
+    /// What the customer reads on the statement.
+    pub order_name: &'a str,
+    /// How much.
+    pub amount: Money,
+    /// Whose.
+    pub user_id: &'a UserId,
+    /// Who is billed.
+    pub customer: &'a Customer,
+}
+
+/// What `PortOne` answered to a charge. Every way it can go is a value: there is no error that could be taken for a failure of the payment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChargeAnswer {
+    /// Paid.
+    Paid {
+        /// When, by the PG's clock.
+        at: Timestamp,
+        /// The PG's id of the transaction.
+        pg_tx_id: String,
+    },
+    /// Declined: by the PG, or because the billing key is gone.
+    Declined(Decline),
+    /// `PortOne` answered, but the answer does not say how it ended: it was paid before, or it is pending. Asking will tell.
+    Ask(String),
+    /// `PortOne` calls the payment id used up.
+    UsedUp,
+    /// Refused before any charge: our mistake.
+    Refused {
+        /// `PortOne`'s error type.
+        code: String,
+    },
+    /// Our credentials were refused: no charge can succeed before that is mended.
+    Unauthorized {
+        /// `PortOne`'s error type.
+        code: String,
+    },
+    /// Nobody knows. The same order may be sent again; nothing else may be concluded.
+    Unknown(String),
+}
+
+/// Why `PortOne` could not be asked. Nothing may be concluded about what was asked.
+#[derive(Debug, Error)]
+pub enum AskError {
+    /// Our credentials were refused.
+    #[error("PortOne refused our credentials ({0}): check the API secret and its expiry in the console")]
+    Unauthorized(String),
+    /// No usable answer.
+    #[error("PortOne gave no usable answer: {0}")]
+    Unavailable(String),
+}
+
+/// The status of a payment, as `PortOne` tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SeenStatus {
+    /// Known, not attempted.
+    Ready,
+    /// Accepted, not decided.
+    Pending,
+    /// Paid.
+    Paid {
+        /// When.
+        at: Timestamp,
+    },
+    /// Paid, and given back in part or in whole.
+    Cancelled {
+        /// When it was paid.
+        paid_at: Timestamp,
+        /// When money was last given back.
+        at: Timestamp,
+    },
+    /// The latest attempt failed.
+    Failed {
+        /// When.
+        at: Timestamp,
+        /// Why.
+        decline: Decline,
+    },
+    /// A status this code does not know.
+    Other(String),
+}
+
+/// A payment, as `PortOne` tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaymentSeen {
+    /// Its name.
+    pub payment_id: PaymentId,
+    /// Its status.
+    pub status: SeenStatus,
+    /// What it was for.
+    pub amount: Charged,
+    /// What was given back so far, in minor units.
+    pub refunded: i64,
+    /// Whether some of that was taken back by the customer's bank.
+    pub chargeback: bool,
+    /// Its proof.
+    pub proof: Proof,
+}
+
+/// A billing key, as `PortOne` tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySeen {
+    /// The key.
+    pub billing_key: BillingKey,
+    /// Whether it can be charged.
+    pub is_issued: bool,
+    /// Whose it is: `customer.id`.
+    pub customer_id: Option<String>,
+    /// The customer's name, if it was given when the key was issued.
+    pub customer_name: Option<Private>,
+    /// The customer's address, if it was given when the key was issued.
+    pub customer_email: Option<Private>,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// The kind of method.
+    pub method: MethodKind,
+    /// The card, if it is one.
+    pub card: Option<CardInfo>,
+    /// The channel that issued it.
+    pub channel_key: Option<String>,
+    /// The PG behind that channel.
+    pub pg: Option<Pg>,
+    /// The merchant's own id of the issuing.
+    pub issue_id: Option<String>,
+}
+
+/// `PortOne`.
+pub trait Gateway: Send + Sync {
+    /// Charges a billing key. One request, with the idempotency key of (payment id, attempt).
+    fn charge(&self, order: &ChargeOrder<'_>) -> impl Future<Output = ChargeAnswer> + Send;
+
+    /// Reads a payment; `None` if `PortOne` does not know it.
+    fn payment(&self, id: &PaymentId) -> impl Future<Output = Result<Option<PaymentSeen>, AskError>> + Send;
+
+    /// Reads a billing key; `None` if `PortOne` does not know it.
+    fn billing_key(&self, key: &BillingKey) -> impl Future<Output = Result<Option<KeySeen>, AskError>> + Send;
+
+    /// Lists the payments created in `[from, until)`, oldest first.
+    fn payments(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<&Cursor>,
+    ) -> impl Future<Output = Result<Page<PaymentSeen>, AskError>> + Send;
+}
+
+/// One subscription to collect from: the body of a message to the worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CollectMessage {
+    /// The run that found it due.
+    pub run: String,
+    /// The run's now, in epoch milliseconds: the scheduled time, the same on every delivery.
+    #[serde(with = "billing_core::notice::millis")]
+    pub now: Timestamp,
+    /// Whose subscription.
+    pub user_id: UserId,
+    /// Which.
+    pub subscription_id: billing_core::id::SubscriptionId,
+}
+
+/// The rest of a shard that a planner's pass had no time for: the body of a message to the planner itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlanMessage {
+    /// The run.
+    pub run: String,
+    /// The run's now, in epoch milliseconds.
+    #[serde(with = "billing_core::notice::millis")]
+    pub now: Timestamp,
+    /// The shard.
+    pub shard: u8,
+    /// Where it goes on.
+    pub after: Option<Cursor>,
+}
+
+/// A message could not be handed over. It may have been.
+#[derive(Debug, Error)]
+#[error("sending to {queue} failed: {detail}")]
+pub struct QueueError {
+    /// Which queue.
+    pub queue: &'static str,
+    /// What went wrong.
+    pub detail: String,
+}
+
+/// `SendMessageBatch` takes 10 messages.
+pub const MAX_BATCH: usize = 10;
+
+/// The queues.
+pub trait Queue: Send + Sync {
+    /// Hands subscriptions to the workers, at most [`MAX_BATCH`]. One `SendMessageBatch`; an entry that fails fails the call.
+    fn send_collect(&self, messages: &[CollectMessage]) -> impl Future<Output = Result<(), QueueError>> + Send;
+
+    /// Hands the rest of a shard to another pass of the planner. One `SendMessage`.
+    fn send_plan(&self, message: &PlanMessage) -> impl Future<Output = Result<(), QueueError>> + Send;
+}
+
+/// A mail could not be handed over. It may have been.
+#[derive(Debug, Error)]
+#[error("sending a mail failed: {detail}")]
+pub struct MailError {
+    /// What went wrong, without the address.
+    pub detail: String,
+    /// Whether trying again can help: not if the address is refused.
+    pub retryable: bool,
+}
+
+/// The mail service.
+pub trait Mailer: Send + Sync {
+    /// Sends a mail. One SES v2 `SendEmail`; the event is its tag.
+    fn send(
+        &self,
+        to: &Private,
+        mail: &Mail,
+        event: &EventKey,
+    ) -> impl Future<Output = Result<(), MailError>> + Send;
+}
+
+/// Something an operator counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signal {
+    /// An attempt ended so.
+    Charge {
+        /// The run that made it, or whatever else caused it.
+        cause: String,
+        /// `paid`, `declined`, `pending`, `unknown`, `refused`.
+        outcome: &'static str,
+        /// How much it was about.
+        amount: Money,
+    },
+    /// A message for the worker turned out to need nothing.
+    Skipped {
+        /// The run.
+        cause: String,
+        /// Why.
+        why: &'static str,
+    },
+    /// A planner's pass ended.
+    Planned {
+        /// The run.
+        run: String,
+        /// How many subscriptions it handed over.
+        due: u64,
+        /// Whether it left a rest to another pass.
+        unfinished: bool,
+    },
+    /// A webhook was answered.
+    Webhook {
+        /// What was done with it.
+        result: &'static str,
+    },
+    /// A mail was sent, or could not be.
+    Mail {
+        /// The notice's name.
+        kind: &'static str,
+        /// `sent`, `failed`, `refused`.
+        result: &'static str,
+    },
+    /// An event was written down.
+    Event(EventKind),
+    /// A reconciler's pass ended.
+    Reconciled {
+        /// How many it asked about.
+        asked: u64,
+        /// How many of them it settled.
+        settled: u64,
+    },
+}
+
+/// Where signals go.
+pub trait Telemetry: Send + Sync {
+    /// Takes a signal. Never fails, never waits.
+    fn signal(&self, signal: Signal);
+}

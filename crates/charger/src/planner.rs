@@ -1,0 +1,61 @@
+//! λ planner: a tick of EventBridge Scheduler starts a run; a message to itself carries one on.
+
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
+use billing_core::Timestamp;
+use billing_flows::FlowError;
+use billing_flows::plan_run::{Planned, plan_run, plan_shard};
+use billing_flows::ports::{PlanMessage, Queue, Store, Telemetry};
+use serde::Deserialize;
+
+/// What invokes the planner.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum PlannerEvent {
+    /// A tick. The schedule's input carries `<aws.scheduler.scheduled-time>`, so that a repeated delivery is the same run.
+    #[serde(rename_all = "camelCase")]
+    Tick {
+        /// When the run was scheduled for: the run's now.
+        scheduled_time: Timestamp,
+    },
+    /// The rests of runs.
+    Continue(SqsEvent),
+}
+
+/// What the planner answers: the runtime shows it, SQS reads it.
+pub type PlannerAnswer = SqsBatchResponse;
+
+/// Plans. A tick that fails is delivered again by the Scheduler; a continuation by SQS.
+pub async fn handle<S: Store, Q: Queue, T: Telemetry>(
+    store: &S,
+    queue: &Q,
+    telemetry: &T,
+    event: PlannerEvent,
+    is_late: impl Fn() -> bool,
+) -> Result<PlannerAnswer, FlowError> {
+    let mut answer = SqsBatchResponse::default();
+    match event {
+        PlannerEvent::Tick { scheduled_time } => {
+            let planned = plan_run(store, queue, telemetry, scheduled_time, &is_late).await?;
+            log(scheduled_time, planned);
+        }
+        PlannerEvent::Continue(batch) => {
+            for record in batch.records {
+                let id = record.message_id.unwrap_or_default();
+                let body = record.body.unwrap_or_default();
+                let planned = match serde_json::from_str::<PlanMessage>(&body) {
+                    Ok(message) => plan_shard(store, queue, telemetry, message, &is_late).await.map_err(|e| e.to_string()),
+                    Err(error) => Err(format!("not a message of the planner's: {error}")),
+                };
+                if let Err(error) = planned {
+                    tracing::error!(message_id = id, error, "a shard could not be planned; it will be delivered again");
+                    answer.add_failure(id);
+                }
+            }
+        }
+    }
+    Ok(answer)
+}
+
+fn log(now: Timestamp, planned: Planned) {
+    tracing::info!(run = %now, due = planned.due, continued_shards = planned.continued, "the run is planned");
+}

@@ -1,0 +1,77 @@
+//! λ worker: collects what a batch of messages names, all at once, and reports each message's fate on its own.
+
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
+use billing_flows::collect::Collected;
+use billing_flows::ports::{Clock, CollectMessage, Gateway, Store, Telemetry};
+use billing_flows::{Billing, FlowError};
+use futures::FutureExt;
+use futures::future::join_all;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Collects a batch. Batch size × the mapping's maximum concurrency is the number of charges `PortOne` gets at once: both are parameters of
+/// the deployment.
+///
+/// A message whose body is not ours, whose work failed, or whose work panicked is reported as failed and delivered again; after the queue's
+/// last delivery it is kept in the dead-letter queue, under an alarm. Once `PortOne` has refused our credentials, the messages of the batch
+/// that have not begun are given back unbegun.
+pub async fn handle<S, G, C, T>(billing: &Billing<S, G, C, T>, batch: SqsEvent) -> SqsBatchResponse
+where
+    S: Store,
+    G: Gateway,
+    C: Clock,
+    T: Telemetry,
+{
+    let stopped = AtomicBool::new(false);
+    let fates = join_all(batch.records.into_iter().map(|record| {
+        let stopped = &stopped;
+        async move {
+            let id = record.message_id.clone().unwrap_or_default();
+            let work = AssertUnwindSafe(collect(billing, &record, stopped)).catch_unwind().await;
+            let failure = match work {
+                Ok(Ok(_)) => return None,
+                Ok(Err(error)) => error,
+                Err(_) => "it panicked".to_owned(),
+            };
+            tracing::error!(message_id = id, error = failure, "a message could not be worked on; it will be delivered again");
+            Some(id)
+        }
+    }))
+    .await;
+    let mut answer = SqsBatchResponse::default();
+    for id in fates.into_iter().flatten() {
+        answer.add_failure(id);
+    }
+    answer
+}
+
+async fn collect<S, G, C, T>(
+    billing: &Billing<S, G, C, T>,
+    record: &SqsMessage,
+    stopped: &AtomicBool,
+) -> Result<Option<Collected>, String>
+where
+    S: Store,
+    G: Gateway,
+    C: Clock,
+    T: Telemetry,
+{
+    let body = record.body.as_deref().unwrap_or_default();
+    let message: CollectMessage =
+        serde_json::from_str(body).map_err(|error| format!("not a message of the planner's: {error}"))?;
+    if stopped.load(Ordering::Relaxed) {
+        return Err("the run is stopped: PortOne refused our credentials".to_owned());
+    }
+    match billing.collect(&message).await {
+        Ok(collected) => {
+            tracing::info!(run = message.run, subscription_id = %message.subscription_id, ?collected, "collected");
+            Ok(Some(collected))
+        }
+        Err(error) => {
+            if matches!(error, FlowError::Unauthorized(_)) {
+                stopped.store(true, Ordering::Relaxed);
+            }
+            Err(error.to_string())
+        }
+    }
+}
