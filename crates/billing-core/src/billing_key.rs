@@ -38,7 +38,7 @@ pub enum MethodKind {
     Card,
     /// `PayPal`.
     Paypal,
-    /// An easy-pay wallet such as KakaoPay or NaverPay.
+    /// An easy-pay wallet such as `KakaoPay` or `NaverPay`.
     EasyPay,
     /// A phone bill.
     Mobile,

@@ -91,6 +91,7 @@ impl Period {
     }
 
     /// The period that follows.
+    #[must_use]
     pub fn next(self) -> Self {
         Self { start: self.end() }
     }
@@ -109,6 +110,11 @@ impl Period {
     /// The number of days of the month it lies in.
     pub fn month_days(self) -> u32 {
         u32::from(self.start.days_in_month().unsigned_abs())
+    }
+
+    /// The id of the month it lies in, such as `2026-12`: books are closed by month, first periods that start within one included.
+    pub fn month_id(self) -> String {
+        self.start.strftime("%Y-%m").to_string()
     }
 
     /// The month it lies in, 1 to 12.

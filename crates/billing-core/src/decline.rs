@@ -47,6 +47,15 @@ impl Pg {
         }
     }
 
+    /// Whether a charge it accepts may still be undecided (`PAY_PENDING`): PayPal's, and for all that is known any other's. `PortOne`'s answer
+    /// to such a charge cannot be told from that to a paid one (its contract makes `paidAt` required in both), so the payment is read.
+    pub fn may_be_undecided(&self) -> bool {
+        match self {
+            Self::PayPal | Self::Other(_) => true,
+            Self::TossPayments | Self::Inicis | Self::Kcp | Self::Nice => false,
+        }
+    }
+
     /// How many bytes of an order name it takes; longer ones are refused or cut at the PG (`PortOne`'s PG guides: Inicis and Nice 40 bytes,
     /// KCP 100 bytes, Toss Payments 100 characters; 40 is safe with the others).
     pub fn order_name_bytes(&self) -> usize {
@@ -109,7 +118,9 @@ impl Reason {
     pub fn severity(self) -> Severity {
         match self {
             Self::Expired | Self::LostOrStolen | Self::Invalid | Self::Closed | Self::NoMethod => Severity::Hard,
-            Self::InsufficientFunds | Self::LimitExceeded | Self::Refused | Self::Unavailable | Self::Unknown => Severity::Soft,
+            Self::InsufficientFunds | Self::LimitExceeded | Self::Refused | Self::Unavailable | Self::Unknown => {
+                Severity::Soft
+            }
         }
     }
 }

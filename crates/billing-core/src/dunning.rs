@@ -20,7 +20,9 @@ pub struct Ladder {
 
 /// A ladder that cannot be climbed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("a retry ladder is 1 to {MAX_RETRIES} days after the first decline, each 1 to 27 and later than the one before; got {0:?}")]
+#[error(
+    "a retry ladder is 1 to {MAX_RETRIES} days after the first decline, each 1 to 27 and later than the one before; got {0:?}"
+)]
 pub struct BadLadder(Vec<u32>);
 
 impl Default for Ladder {
@@ -46,7 +48,11 @@ impl Ladder {
     pub fn new(days: Vec<u32>) -> Result<Self, BadLadder> {
         let rising = days.windows(2).all(|pair| matches!(pair, [a, b] if a < b));
         let in_month = days.iter().all(|day| (1..=27).contains(day));
-        if days.is_empty() || days.len() > MAX_RETRIES || !rising || !in_month { Err(BadLadder(days)) } else { Ok(Self { days }) }
+        if days.is_empty() || days.len() > MAX_RETRIES || !rising || !in_month {
+            Err(BadLadder(days))
+        } else {
+            Ok(Self { days })
+        }
     }
 
     /// What follows the `declines`-th decline of an invoice whose first was at `first`.
@@ -55,14 +61,22 @@ impl Ladder {
     /// retry is never made on the day of a decline.
     pub fn after(&self, declines: u32, first: Timestamp, now: Timestamp, severity: Severity) -> Next {
         let used = usize::try_from(declines).unwrap_or(usize::MAX);
-        let Some(rung) = used.checked_sub(1).and_then(|i| self.days.get(i)) else { return Next::GiveUp };
+        let Some(rung) = used.checked_sub(1).and_then(|i| self.days.get(i)) else {
+            return Next::GiveUp;
+        };
         match severity {
-            Severity::Soft => Next::Retry(calendar::morning_after(first, *rung).max(calendar::next_billing_morning(now))),
-            Severity::Hard => {
-                let last = self.days.last().copied().unwrap_or(1);
-                Next::AwaitMethod(calendar::morning_after(first, last).max(calendar::next_billing_morning(now)))
+            Severity::Soft => {
+                Next::Retry(calendar::morning_after(first, *rung).max(calendar::next_billing_morning(now)))
             }
+            Severity::Hard => Next::AwaitMethod(self.deadline(first, now)),
         }
+    }
+
+    /// Until when a new method is waited for after a decline at `declined`, of an invoice whose first was at `first`: to the end of the
+    /// ladder, and at least to the next morning.
+    pub fn deadline(&self, first: Timestamp, declined: Timestamp) -> Timestamp {
+        let last = self.days.last().copied().unwrap_or(1);
+        calendar::morning_after(first, last).max(calendar::next_billing_morning(declined))
     }
 }
 
@@ -80,7 +94,9 @@ mod tests {
         let mut now = first;
         let mut days = Vec::new();
         for declines in 1..=3 {
-            let Next::Retry(next) = Ladder::default().after(declines, first, now, Severity::Soft) else { panic!("no retry") };
+            let Next::Retry(next) = Ladder::default().after(declines, first, now, Severity::Soft) else {
+                panic!("no retry")
+            };
             days.push(next);
             now = next;
         }
@@ -101,7 +117,10 @@ mod tests {
     fn a_rung_that_has_passed_is_taken_the_next_morning() {
         let first = at("2026-12-01T10:00:00+09:00");
         let now = at("2026-12-09T15:00:00+09:00");
-        assert_eq!(Ladder::default().after(2, first, now, Severity::Soft), Next::Retry(at("2026-12-10T10:00:00+09:00")));
+        assert_eq!(
+            Ladder::default().after(2, first, now, Severity::Soft),
+            Next::Retry(at("2026-12-10T10:00:00+09:00"))
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Identities. What must be the same on every try, by anyone, forever is derived here, from facts alone.
 
 use crate::calendar::Period;
+use crate::subscription::SubscriptionKey;
 use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -13,7 +14,7 @@ pub struct BadId {
     what: &'static str,
 }
 
-/// DynamoDB allows key attributes of 1,024 (sort) bytes; nothing that names a person or a subscription comes near this.
+/// `DynamoDB` allows key attributes of 1,024 (sort) bytes; nothing that names a person or a subscription comes near this.
 pub const MAX_ID_BYTES: usize = 256;
 
 macro_rules! text_id {
@@ -84,15 +85,16 @@ impl PaymentId {
     /// What every derived id starts with; what does not is no invoice of ours.
     pub const PREFIX: &'static str = "inv";
 
-    /// The name of the invoice of (`store`, `subscription`, `period`): the same on every attempt, by anyone, forever.
+    /// The name of the invoice of (`store`, `subscription`, `period`): the same on every attempt, by anyone, forever. A subscription is known
+    /// by its user and its id together, so two users' subscriptions of one id are two.
     ///
     /// `PREFIX` and 160 bits of SHA-256 in base32: 35 characters of `[A-Za-z0-9]`, which every PG accepts (the narrowest: Smartro's 40,
     /// KCP's letters and digits). Each part goes in with its length, so that no two identities share an input. `revision` is 0 but for an
     /// id that `PortOne` says is used up.
-    pub fn derive(store: &StoreId, subscription: &SubscriptionId, period: Period, revision: u8) -> Self {
+    pub fn derive(store: &StoreId, subscription: &SubscriptionKey, period: Period, revision: u8) -> Self {
         let mut hash = Sha256::new();
         let period = period.to_string();
-        for part in [store.as_str(), subscription.as_str(), period.as_str()] {
+        for part in [store.as_str(), subscription.user_id.as_str(), subscription.id.as_str(), period.as_str()] {
             hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
             hash.update(part.as_bytes());
         }
@@ -123,18 +125,19 @@ mod tests {
     use proptest::prelude::*;
 
     fn derive(store: &str, subscription: &str, period: &str, revision: u8) -> PaymentId {
-        PaymentId::derive(
-            &StoreId::new(store).unwrap(),
-            &SubscriptionId::new(subscription).unwrap(),
-            Period::parse(period).unwrap(),
-            revision,
-        )
+        derive_for("user_1", store, subscription, period, revision)
+    }
+
+    fn derive_for(user: &str, store: &str, subscription: &str, period: &str, revision: u8) -> PaymentId {
+        let key =
+            SubscriptionKey { user_id: UserId::new(user).unwrap(), id: SubscriptionId::new(subscription).unwrap() };
+        PaymentId::derive(&StoreId::new(store).unwrap(), &key, Period::parse(period).unwrap(), revision)
     }
 
     #[test]
     fn a_payment_id_never_changes() {
         // Changing the derivation would charge every open invoice again under another name.
-        assert_eq!(derive("store-1", "sub_1", "2026-12-01", 0).as_str(), "invHSFKN5XUD4X2A27XNLWEVCAMWRNBIQ5L");
+        assert_eq!(derive("store-1", "sub_1", "2026-12-01", 0).as_str(), "invXMNEIDRFNBPRBQBF3BL5TXR7PTI3ZEVW");
     }
 
     #[test]
@@ -146,6 +149,7 @@ mod tests {
             derive("store-1", "sub_1", "2027-01-01", 0),
             derive("store-1", "sub_1", "2026-12-01", 1),
             derive("store-1s", "ub_1", "2026-12-01", 0),
+            derive_for("user_2", "store-1", "sub_1", "2026-12-01", 0),
         ];
         for (i, a) in ids.iter().enumerate() {
             assert!(ids.iter().skip(i + 1).all(|b| a != b));

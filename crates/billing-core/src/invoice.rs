@@ -21,7 +21,7 @@ pub const RESEND_WINDOW: SignedDuration = SignedDuration::from_mins(170);
 pub const LOST_AFTER: SignedDuration = SignedDuration::from_mins(190);
 
 /// How many attempts an invoice keeps. Declines are limited to four by the ladder; the others are those that never reached `PortOne` or that
-/// it refused unseen, at most one a day. Beyond this a person must look.
+/// it refused, at most one a day. Beyond this a person must look.
 pub const MAX_ATTEMPTS: usize = 60;
 
 /// How an attempt ended.
@@ -71,6 +71,13 @@ pub struct Attempt {
     pub outcome: Option<Outcome>,
     /// When that was written down.
     pub ended_at: Option<Timestamp>,
+}
+
+impl Attempt {
+    /// Whether `PortOne` refused our credentials before it looked at the request.
+    fn is_unseen(&self) -> bool {
+        matches!(&self.outcome, Some(Outcome::Refused(code)) if code == "UNAUTHORIZED" || code == "FORBIDDEN")
+    }
 }
 
 /// Proof of payment.
@@ -231,7 +238,7 @@ impl Invoice {
         now: Timestamp,
     ) -> Result<Self, MoneyError> {
         Ok(Self {
-            payment_id: PaymentId::derive(store, &subscription.key.id, period, 0),
+            payment_id: PaymentId::derive(store, &subscription.key, period, 0),
             revision: 0,
             subscription: subscription.key.clone(),
             period,
@@ -286,14 +293,29 @@ impl Invoice {
     /// that an attempt may be made, and never beyond the limits.
     #[must_use]
     pub fn claimed(&self, method: &Method, cause: String, now: Timestamp) -> Option<Self> {
-        if self.step(Some(method), now) != Step::Attempt || self.declines() >= MAX_DECLINES || self.attempts.len() >= MAX_ATTEMPTS {
+        if self.step(Some(method), now) != Step::Attempt
+            || self.declines() >= MAX_DECLINES
+            || self.attempts.len() >= MAX_ATTEMPTS
+        {
             return None;
         }
-        let number = self.attempts.last().map_or(0, |attempt| attempt.number).checked_add(1)?;
-        let attempt =
-            Attempt { number, started_at: now, method: method.clone(), cause, outcome: None, ended_at: None };
+        // An attempt that was refused for our credentials was never looked at: it is made again under its own number, and so under its own
+        // idempotency key.
+        let unseen = self.attempts.last().filter(|last| last.is_unseen() && last.method == *method);
+        let number = match unseen {
+            Some(last) => last.number,
+            None => self.attempts.last().map_or(0, |last| last.number).checked_add(1)?,
+        };
         let mut next = self.moved_to(State::Charging { lease_until: after(now, LEASE) }, now);
-        next.attempts.push(attempt);
+        next.attempts.retain(|attempt| attempt.number < number);
+        next.attempts.push(Attempt {
+            number,
+            started_at: now,
+            method: method.clone(),
+            cause,
+            outcome: None,
+            ended_at: None,
+        });
         Some(next)
     }
 
@@ -335,7 +357,8 @@ impl Invoice {
 
     /// How many attempts were declined.
     pub fn declines(&self) -> u32 {
-        let count = self.attempts.iter().filter(|attempt| matches!(attempt.outcome, Some(Outcome::Declined(_)))).count();
+        let count =
+            self.attempts.iter().filter(|attempt| matches!(attempt.outcome, Some(Outcome::Declined(_)))).count();
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
@@ -355,17 +378,24 @@ impl Invoice {
         }
     }
 
-    /// Voids it: the customer cancelled before it was paid. Refused while an attempt's end is not known, and once it is settled.
+    /// Voids it: the customer cancelled before it was paid. Refused while an attempt's end is not known, once it is settled, and while it is
+    /// parked.
     #[must_use]
     pub fn voided(&self, now: Timestamp) -> Option<Self> {
-        matches!(self.state, State::Open { .. } | State::Failed { .. }).then(|| self.moved_to(State::Void { at: now }, now))
+        let unpaid = matches!(self.state, State::Open { .. } | State::Failed { .. });
+        (unpaid && self.quarantine.is_none()).then(|| self.moved_to(State::Void { at: now }, now))
     }
 
     /// Replaces a payment id that `PortOne` called used up and a GET proved unpaid: the old invoice is void, and the new one goes on with
-    /// the old one's history and may be attempted at once.
+    /// the old one's history and may be attempted at once. Refused if our books call it paid or it is parked, and beyond [`MAX_REVISION`].
     pub fn superseded(&self, store: &StoreId, now: Timestamp) -> Option<(Self, Self)> {
+        let is_paid =
+            matches!(self.state, State::Paid { .. } | State::PartiallyRefunded { .. } | State::Refunded { .. });
+        if is_paid || self.quarantine.is_some() {
+            return None;
+        }
         let revision = self.revision.checked_add(1).filter(|revision| *revision <= MAX_REVISION)?;
-        let payment_id = PaymentId::derive(store, &self.subscription.id, self.period, revision);
+        let payment_id = PaymentId::derive(store, &self.subscription, self.period, revision);
         let mut old = self.moved_to(State::Void { at: now }, now);
         old.superseded_by = Some(payment_id.clone());
         let mut attempts = self.attempts.clone();
@@ -426,7 +456,8 @@ pub(crate) mod tests {
     pub(crate) const NOON: &str = "2026-12-01T10:00:00+09:00";
 
     pub(crate) fn opened() -> Invoice {
-        Invoice::open(&standard(), period("2026-12-01"), &StoreId::new("store-1").unwrap(), &catalogue(), at(NOON)).unwrap()
+        Invoice::open(&standard(), period("2026-12-01"), &StoreId::new("store-1").unwrap(), &catalogue(), at(NOON))
+            .unwrap()
     }
 
     pub(crate) fn charging() -> Invoice {
@@ -435,7 +466,10 @@ pub(crate) mod tests {
 
     #[test]
     fn an_attempt_under_way_cannot_be_claimed_by_another() {
-        assert_eq!(charging().step(None, at("2026-12-01T10:02:59+09:00")), Step::InProgress(at("2026-12-01T10:03:00+09:00")));
+        assert_eq!(
+            charging().step(None, at("2026-12-01T10:02:59+09:00")),
+            Step::InProgress(at("2026-12-01T10:03:00+09:00"))
+        );
         assert!(charging().claimed(&method("billing-key-1"), "run:1".into(), at(NOON)).is_none());
     }
 

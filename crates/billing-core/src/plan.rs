@@ -200,7 +200,17 @@ impl Catalogue {
 /// The English name of a month, 1 to 12.
 pub fn month_in_english(month: i8) -> &'static str {
     const NAMES: [&str; 12] = [
-        "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
         "December",
     ];
     usize::try_from(month).ok().and_then(|m| m.checked_sub(1)).and_then(|m| NAMES.get(m)).copied().unwrap_or("")
@@ -246,7 +256,10 @@ mod tests {
     fn the_order_name_is_the_guides_in_korean_and_in_english() {
         let period = Period::parse("2026-12-01").unwrap();
         assert_eq!(catalogue().order_name(PlanType::Standard, Locale::Ko, period), "Sivera Standard - 12월 구독료");
-        assert_eq!(catalogue().order_name(PlanType::Standard, Locale::En, period), "Sivera Standard - December subscription");
+        assert_eq!(
+            catalogue().order_name(PlanType::Standard, Locale::En, period),
+            "Sivera Standard - December subscription"
+        );
     }
 
     #[test]

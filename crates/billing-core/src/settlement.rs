@@ -116,7 +116,12 @@ pub struct Settled {
 }
 
 /// Applies a fact. `None`: the books already say so, or know better; nothing is to be written.
-pub fn settle(invoice: &Invoice, subscription: Option<&Subscription>, fact: &Fact, cx: &Context<'_>) -> Option<Settled> {
+pub fn settle(
+    invoice: &Invoice,
+    subscription: Option<&Subscription>,
+    fact: &Fact,
+    cx: &Context<'_>,
+) -> Option<Settled> {
     if invoice.quarantine.is_some() {
         return None;
     }
@@ -141,7 +146,8 @@ pub fn settle(invoice: &Invoice, subscription: Option<&Subscription>, fact: &Fac
         }
         Fact::Refused { attempt, code, at_once } => is_undecided(invoice, *attempt).then(|| {
             let next_attempt_at = if *at_once { cx.now } else { after_refusal(cx.now) };
-            let next = reopened(invoice, subscription, next_attempt_at, cx).ended(Outcome::Refused(code.clone()), cx.now);
+            let next =
+                reopened(invoice, subscription, next_attempt_at, cx).ended(Outcome::Refused(code.clone()), cx.now);
             record(invoice, next, None, EventKind::PaymentRefused, Some(code.clone()), None, cx)
         }),
         Fact::Lost { attempt } => is_undecided(invoice, *attempt).then(|| {
@@ -153,9 +159,15 @@ pub fn settle(invoice: &Invoice, subscription: Option<&Subscription>, fact: &Fac
     }
 }
 
-/// Gives an invoice up that only a new method could have saved. Refused unless the invoice is waiting for one.
+/// Gives an invoice up that only a new method could have saved. Refused unless the invoice is waiting for one, is still owed, and the
+/// moment the customer was told has come: a method that came and went again in between does not shorten the wait.
 pub fn give_up(invoice: &Invoice, subscription: &Subscription, cx: &Context<'_>) -> Option<Settled> {
-    matches!(invoice.state, State::Failed { .. }).then(|| uncollectible(invoice.clone(), invoice, Some(subscription), cx))
+    let waits = invoice.quarantine.is_none() && matches!(invoice.state, State::Failed { retry_at: None });
+    // A failed invoice is not written again before something comes of it, so it last changed when it was declined.
+    let first = invoice.first_failed_at.unwrap_or(invoice.updated_at);
+    let is_over = cx.now >= cx.ladder.deadline(first, invoice.updated_at);
+    let is_owed = is_owed(invoice, Some(subscription)) && !is_parked(Some(subscription));
+    (waits && is_over && is_owed).then(|| uncollectible(invoice, invoice, Some(subscription), cx))
 }
 
 /// Opens the books of a period that cannot even be attempted, because the subscription has no method: the customer is asked for one.
@@ -210,13 +222,15 @@ fn paid(
     proof: &Proof,
     cx: &Context<'_>,
 ) -> Option<Settled> {
-    if matches!(invoice.state, State::Paid { .. } | State::PartiallyRefunded { .. } | State::Refunded { .. }) {
-        return None;
-    }
+    // Before all else, also when it is known to be paid: the answer to a charge states no sum, a later reading does.
     if let Some(said) = amount.filter(|said| !said.is(invoice.amount)) {
         let owed = Charged::from(invoice.amount);
-        let why = format!("PortOne says {} {} was paid; owed is {} {}", said.minor, said.currency, owed.minor, owed.currency);
+        let why =
+            format!("PortOne says {} {} was paid; owed is {} {}", said.minor, said.currency, owed.minor, owed.currency);
         return Some(quarantined(invoice, subscription, why, cx));
+    }
+    if matches!(invoice.state, State::Paid { .. } | State::PartiallyRefunded { .. } | State::Refunded { .. }) {
+        return None;
     }
     if invoice.superseded_by.is_some() {
         let why = "paid under a payment id that PortOne had called used up and unpaid".to_owned();
@@ -230,7 +244,11 @@ fn paid(
         vat: invoice.amount.vat_included(),
         paid_at: at,
         receipt_url: proof.receipt_url.clone(),
-        next_billing: advanced.as_ref().filter(|next| !next.cancel_at_period_end).and_then(|next| next.period()).map(Period::start),
+        next_billing: advanced
+            .as_ref()
+            .filter(|next| !next.cancel_at_period_end)
+            .and_then(Subscription::period)
+            .map(Period::start),
     };
     let detail = advanced.is_none().then(|| "the subscription had ended or moved on before this was paid".to_owned());
     Some(record(invoice, next, advanced, EventKind::InvoicePaid, detail, Some(body), cx))
@@ -250,16 +268,21 @@ fn declined(invoice: &Invoice, subscription: Option<&Subscription>, decline: &De
     let (retry_at, until) = match cx.ladder.after(next.declines().max(1), first, cx.now, decline.reason.severity()) {
         Next::Retry(at) => (Some(at), at),
         Next::AwaitMethod(until) => (None, until),
-        Next::GiveUp => return uncollectible(next, invoice, subscription, cx),
+        Next::GiveUp => return uncollectible(&next, invoice, subscription, cx),
     };
     let failed = next.moved_to(State::Failed { retry_at }, cx.now);
-    let body =
-        NoticeBody::PaymentFailed { bought: invoice.bought(), reason: decline.reason, retried: retry_at.is_some(), until };
+    let body = NoticeBody::PaymentFailed {
+        bought: invoice.bought(),
+        reason: decline.reason,
+        retried: retry_at.is_some(),
+        until,
+    };
     let late = subscription.and_then(|subscription| subscription.declined(invoice.period, until));
-    record(invoice, failed, late, EventKind::PaymentFailed, Some(decline.code.clone()), Some(body), cx)
+    let body = Some(body).filter(|_| !is_parked(subscription));
+    record(invoice, failed, late, EventKind::PaymentFailed, Some(decline.code.clone()), body, cx)
 }
 
-fn uncollectible(next: Invoice, before: &Invoice, subscription: Option<&Subscription>, cx: &Context<'_>) -> Settled {
+fn uncollectible(next: &Invoice, before: &Invoice, subscription: Option<&Subscription>, cx: &Context<'_>) -> Settled {
     let next = next.moved_to(State::Uncollectible { at: cx.now }, cx.now);
     let expired = subscription.and_then(|subscription| subscription.expired(before.period, cx.now));
     let body = NoticeBody::SubscriptionEnded {
@@ -268,7 +291,8 @@ fn uncollectible(next: Invoice, before: &Invoice, subscription: Option<&Subscrip
         unpaid: Some(before.bought()),
         ended_at: cx.now,
     };
-    record(before, next, expired, EventKind::InvoiceUncollectible, None, Some(body), cx)
+    let body = Some(body).filter(|_| !is_parked(subscription));
+    record(before, next, expired, EventKind::InvoiceUncollectible, None, body, cx)
 }
 
 fn refunded(
@@ -282,8 +306,8 @@ fn refunded(
     let (paid_at, before) = match &invoice.state {
         State::Paid { at } => (*at, Money::zero(invoice.amount.currency())),
         State::PartiallyRefunded { paid_at, refunded } => (*paid_at, *refunded),
-        State::Refunded { .. } => return None,
-        State::Open { .. }
+        State::Refunded { .. }
+        | State::Open { .. }
         | State::Charging { .. }
         | State::Unknown { .. }
         | State::Pending { .. }
@@ -293,12 +317,18 @@ fn refunded(
     };
     let whole = Money::new(total.minor, invoice.amount.currency()).ok().filter(|money| total.is(*money));
     let Some((total, left)) = whole.and_then(|total| Some((total, invoice.amount.minus(total).ok()?))) else {
-        let why = format!("PortOne says {} {} was given back of an invoice of {}", total.minor, total.currency, invoice.amount);
+        let why = format!(
+            "PortOne says {} {} was given back of an invoice of {}",
+            total.minor, total.currency, invoice.amount
+        );
         return Some(quarantined(invoice, subscription, why, cx));
     };
     let this_time = total.minus(before).ok().filter(|money| !money.is_zero())?;
-    let state =
-        if left.is_zero() { State::Refunded { paid_at } } else { State::PartiallyRefunded { paid_at, refunded: total } };
+    let state = if left.is_zero() {
+        State::Refunded { paid_at }
+    } else {
+        State::PartiallyRefunded { paid_at, refunded: total }
+    };
     let body = NoticeBody::Refunded { bought: invoice.bought(), refunded: this_time, total_refunded: total, at };
     let detail = chargeback.then(|| "chargeback".to_owned());
     Some(record(invoice, invoice.moved_to(state, cx.now), None, EventKind::InvoiceRefunded, detail, Some(body), cx))
@@ -319,14 +349,25 @@ fn quarantined(invoice: &Invoice, subscription: Option<&Subscription>, why: Stri
 fn is_owed(invoice: &Invoice, subscription: Option<&Subscription>) -> bool {
     subscription.is_none_or(|subscription| match subscription.state {
         subscription::State::Canceled { .. } | subscription::State::Expired { .. } => false,
-        subscription::State::Active { .. } | subscription::State::PastDue { .. } | subscription::State::Parked { .. } => {
-            subscription.period() == Some(invoice.period)
-        }
+        subscription::State::Active { .. }
+        | subscription::State::PastDue { .. }
+        | subscription::State::Parked { .. } => subscription.period() == Some(invoice.period),
     })
 }
 
-fn reopened(invoice: &Invoice, subscription: Option<&Subscription>, next_attempt_at: Timestamp, cx: &Context<'_>) -> Invoice {
-    let state = if is_owed(invoice, subscription) { State::Open { next_attempt_at } } else { State::Void { at: cx.now } };
+/// Whether nothing is done about the subscription until a person has looked: its customer is promised nothing, and not told that it ended.
+fn is_parked(subscription: Option<&Subscription>) -> bool {
+    subscription.is_some_and(|subscription| matches!(subscription.state, subscription::State::Parked { .. }))
+}
+
+fn reopened(
+    invoice: &Invoice,
+    subscription: Option<&Subscription>,
+    next_attempt_at: Timestamp,
+    cx: &Context<'_>,
+) -> Invoice {
+    let state =
+        if is_owed(invoice, subscription) { State::Open { next_attempt_at } } else { State::Void { at: cx.now } };
     invoice.moved_to(state, cx.now)
 }
 

@@ -10,7 +10,7 @@ use crate::private::Private;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-/// How many shards the index of due subscriptions has. One partition of a DynamoDB index takes 1,000 writes a second and a charge moves its
+/// How many shards the index of due subscriptions has. One partition of a `DynamoDB` index takes 1,000 writes a second and a charge moves its
 /// entry twice, so four shards carry 2,000 charges a second: far above what any PG allows.
 pub const DUE_SHARDS: u8 = 4;
 
@@ -131,7 +131,8 @@ impl Subscription {
     /// The next moment anything is to be done; nothing keeps the subscription out of the index of due ones.
     pub fn due_at(&self) -> Option<Timestamp> {
         match &self.state {
-            State::Active { next } => next.map(Period::due_at),
+            // A trial lasts to its last minute, even past the hour at which bills fall due.
+            State::Active { next } => next.map(|period| period.due_at().max(self.trial_end.unwrap_or(Timestamp::MIN))),
             State::PastDue { due_at, .. } => Some(*due_at),
             State::Parked { .. } | State::Canceled { .. } | State::Expired { .. } => None,
         }
@@ -151,7 +152,9 @@ impl Subscription {
         match &self.state {
             State::Active { .. } if self.cancel_at_period_end => Due::End,
             State::Active { next: Some(period) } | State::PastDue { period, .. } => Due::Collect(*period),
-            State::Active { next: None } | State::Parked { .. } | State::Canceled { .. } | State::Expired { .. } => Due::Nothing,
+            State::Active { next: None } | State::Parked { .. } | State::Canceled { .. } | State::Expired { .. } => {
+                Due::Nothing
+            }
         }
     }
 
@@ -175,16 +178,21 @@ impl Subscription {
         (self.period() == Some(period)).then(|| self.moved_to(State::Active { next: Some(period.next()) }))
     }
 
-    /// After `period` was declined and something is left to be done at `due_at`.
+    /// After `period` was declined and something is left to be done at `due_at`. Nothing changes if it is parked: the decline may be of
+    /// another payment id than the one that money moved under, and a retry would charge twice.
     #[must_use]
     pub fn declined(&self, period: Period, due_at: Timestamp) -> Option<Self> {
-        (self.period() == Some(period)).then(|| self.moved_to(State::PastDue { period, due_at }))
+        self.is_dunned_for(period).then(|| self.moved_to(State::PastDue { period, due_at }))
     }
 
-    /// After `period` was given up.
+    /// After `period` was given up. Nothing changes if it is parked.
     #[must_use]
     pub fn expired(&self, period: Period, at: Timestamp) -> Option<Self> {
-        (self.period() == Some(period)).then(|| self.moved_to(State::Expired { at }))
+        self.is_dunned_for(period).then(|| self.moved_to(State::Expired { at }))
+    }
+
+    fn is_dunned_for(&self, period: Period) -> bool {
+        self.period() == Some(period) && !matches!(self.state, State::Parked { .. })
     }
 
     /// Parks it for a person.
@@ -197,7 +205,9 @@ impl Subscription {
     #[must_use]
     pub fn canceled(&self, at: Timestamp) -> Option<Self> {
         match self.state {
-            State::Active { .. } | State::PastDue { .. } | State::Parked { .. } => Some(self.moved_to(State::Canceled { at })),
+            State::Active { .. } | State::PastDue { .. } | State::Parked { .. } => {
+                Some(self.moved_to(State::Canceled { at }))
+            }
             State::Canceled { .. } | State::Expired { .. } => None,
         }
     }
@@ -307,7 +317,10 @@ pub(crate) mod tests {
         let late = standard().declined(period("2026-12-01"), at("2026-12-04T10:00:00+09:00")).unwrap();
         let now = at("2026-12-02T15:00:00+09:00");
         assert_eq!(late.due(now), Due::Nothing);
-        assert_eq!(late.with_method(&method("billing-key-2"), now).unwrap().due(now), Due::Collect(period("2026-12-01")));
+        assert_eq!(
+            late.with_method(&method("billing-key-2"), now).unwrap().due(now),
+            Due::Collect(period("2026-12-01"))
+        );
         assert_eq!(late.with_method(&method("billing-key-1"), now), None);
     }
 

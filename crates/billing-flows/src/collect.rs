@@ -10,7 +10,9 @@
 //! | after the call | the same | asking: `PortOne` knows the payment |
 //! | after the settlement | the truth | nothing to repair; a redelivered message finds nothing due |
 
-use crate::ports::{AskError, ChargeAnswer, ChargeOrder, Changes, Clock, CollectMessage, CommitError, Expect, Gateway};
+use crate::ports::{
+    AskError, Changes, ChargeAnswer, ChargeOrder, Clock, CollectMessage, CommitError, Conflict, Expect, Gateway,
+};
 use crate::ports::{SeenStatus, Signal, Store, SubscriptionChange, Telemetry};
 use crate::receive_webhook::facts_of;
 use crate::settle::{Books, MAX_ROUNDS, Settlement};
@@ -75,9 +77,12 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         let cause = Cause::Run(message.run.clone());
         let key = SubscriptionKey { user_id: message.user_id.clone(), id: message.subscription_id.clone() };
         let collected = self.collect_due(&key, message.now, &cause).await?;
-        if let Collected::Skipped(why) = collected {
-            self.telemetry.signal(Signal::Skipped { cause: message.run.clone(), why: why.name() });
-        }
+        let (result, skipped) = match collected {
+            Collected::Settled(status) => (status, None),
+            Collected::Ended => ("ended", None),
+            Collected::Skipped(why) => ("skipped", Some(why.name())),
+        };
+        self.telemetry.signal(Signal::Collected { run: message.run.clone(), result, skipped });
         Ok(collected)
     }
 
@@ -96,7 +101,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             let now = self.clock.now().max(due_by);
             let round = match subscription.due(now) {
                 Due::Nothing => Some(Collected::Skipped(Skip::NotDue)),
-                Due::End => self.end(&subscription, now, cause).await?,
+                Due::End => self.end_period(&subscription, now, cause).await?,
                 Due::Collect(period) => self.collect_period(subscription, period, now, cause).await?,
             };
             if let Some(collected) = round {
@@ -153,7 +158,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         match invoice.step(subscription.method.as_ref(), now) {
             Step::InProgress(_) => done(Skip::InProgress),
             Step::Wait(_) => done(Skip::Waiting),
-            Step::Nothing => self.heal(subscription, invoice, cause).await.map(Advanced::Done),
+            Step::Nothing => self.heal(subscription, &invoice).await.map(Advanced::Done),
             Step::GiveUp => {
                 let books = Books { invoice, subscription: Some(subscription.clone()) };
                 let settled = self.give_up(books, cause).await?;
@@ -180,32 +185,27 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             return self.fail_without_method(subscription, &invoice, expect, now, cause).await;
         };
         let Some(claimed) = invoice.claimed(method, cause.to_string(), now) else {
-            return Ok(Advanced::Done(Collected::Skipped(Skip::Closed)));
+            let why = format!("{} attempts were made and none was decided: no more are made", invoice.attempts.len());
+            let books = Books { invoice, subscription: Some(subscription.clone()) };
+            let books = self.settle(books, &Fact::Contradiction(why), cause).await?.into_books();
+            return Ok(Advanced::Done(Collected::Settled(books.invoice.state.status())));
         };
         let intent = Changes {
             invoices: vec![(expect, claimed.clone())],
-            subscription: Some(SubscriptionChange::Check {
-                key: subscription.key.clone(),
-                version: subscription.version,
-            }),
+            subscription: Some(check(subscription)),
             ..Changes::default()
         };
         match self.store.commit(&intent).await {
             Ok(()) => {}
-            Err(CommitError::Conflict(conflict)) => {
-                return Ok(match conflict.invoice {
-                    Some(found) if !conflict.on_subscription => Advanced::Found(found),
-                    _ => Advanced::Stale,
-                });
-            }
+            Err(CommitError::Conflict(conflict)) => return Ok(Advanced::after(conflict)),
             Err(CommitError::Store(error)) => return Err(error.into()),
         }
         let books = Books { invoice: claimed, subscription: Some(subscription.clone()) };
-        Ok(Advanced::Done(self.charge(books, cause).await?))
+        Ok(Advanced::Done(self.charge(books, cause, Sending::First).await?))
     }
 
     /// Sends the order of the claimed attempt and writes down what came of it.
-    pub(crate) async fn charge(&self, books: Books, cause: &Cause) -> Result<Collected, FlowError> {
+    async fn charge(&self, books: Books, cause: &Cause, sending: Sending) -> Result<Collected, FlowError> {
         let Some(attempt) = books.invoice.undecided() else { return Ok(Collected::Skipped(Skip::Closed)) };
         let order = ChargeOrder {
             payment_id: &books.invoice.payment_id,
@@ -226,16 +226,25 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                 proof: billing_core::invoice::Proof { pg_tx_id: Some(pg_tx_id), ..Default::default() },
             },
             ChargeAnswer::Declined(decline) => Fact::Declined { attempt, decline },
+            // A refusal of a re-send proves nothing about the first copy, which may still be on its way.
+            ChargeAnswer::Refused { code } if sending == Sending::Again => Fact::Unknown { attempt, why: code },
             ChargeAnswer::Refused { code } => Fact::Refused { attempt, code, at_once: false },
             ChargeAnswer::Unauthorized { code } => {
-                let fact = Fact::Refused { attempt, code: code.clone(), at_once: true };
+                let fact = match sending {
+                    Sending::First => Fact::Refused { attempt, code: code.clone(), at_once: true },
+                    Sending::Again => Fact::Unknown { attempt, why: code.clone() },
+                };
                 self.settle_charge(books, &fact, cause).await?;
                 return Err(FlowError::Unauthorized(code));
             }
             ChargeAnswer::Unknown(why) => Fact::Unknown { attempt, why },
             ChargeAnswer::Ask(why) => {
-                let books = self.settle_charge(books, &Fact::Unknown { attempt, why }, cause).await?.into_books();
-                return Ok(self.ask(books, cause, Resend::No).await?.collected);
+                // The claim is durable and says all that a crash here would leave to find out.
+                let cleared = self.ask(books.clone(), cause, Resend::No).await?;
+                if cleared.changed {
+                    return Ok(cleared.collected);
+                }
+                Fact::Unknown { attempt, why }
             }
             ChargeAnswer::UsedUp => {
                 let why = "MAX_TRANSACTION_COUNT_REACHED".to_owned();
@@ -288,7 +297,8 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         if let (Resend::IfAllowed, Some(again)) = (resend, books.invoice.reclaimed(now)) {
             return self.resend(books, again, cause).await;
         }
-        let Some(attempt) = books.invoice.undecided().filter(|_| !matches!(books.invoice.state, State::Pending { .. })) else {
+        let Some(attempt) = books.invoice.undecided().filter(|_| !matches!(books.invoice.state, State::Pending { .. }))
+        else {
             return Ok(ClearedUp::undecided());
         };
         if now >= later(attempt.started_at, LOST_AFTER) {
@@ -303,10 +313,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         let intent = Changes {
             invoices: vec![(Expect::Version(books.invoice.version), again.clone())],
             // An attempt that was made before the customer cancelled is not made again after.
-            subscription: books.subscription.as_ref().map(|subscription| SubscriptionChange::Check {
-                key: subscription.key.clone(),
-                version: subscription.version,
-            }),
+            subscription: books.subscription.as_ref().map(check),
             ..Changes::default()
         };
         match self.store.commit(&intent).await {
@@ -316,38 +323,44 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         }
         let books = Books { invoice: again, ..books };
         // `charge` asks at most once more and never re-sends, so this recursion is one level deep.
-        let collected = Box::pin(self.charge(books, cause)).await?;
+        let collected = Box::pin(self.charge(books, cause, Sending::Again)).await?;
         Ok(ClearedUp { collected, changed: true })
     }
 
     /// The payment id is used up. If a GET proves it unpaid, the invoice goes on under the next revision and is collected by the next run.
     async fn supersede(&self, books: Books, cause: &Cause) -> Result<Collected, FlowError> {
+        if books.invoice.undecided().is_none() {
+            // Someone else has learned meanwhile how the attempt ended.
+            return Ok(Collected::Settled(books.invoice.state.status()));
+        }
         let seen = match self.gateway.payment(&books.invoice.payment_id).await {
             Ok(seen) => seen,
             Err(AskError::Unauthorized(code)) => return Err(FlowError::Unauthorized(code)),
             Err(AskError::Unavailable(_)) => return Ok(Collected::Skipped(Skip::Undecided)),
         };
-        let is_unpaid = matches!(
-            seen.as_ref().map(|seen| &seen.status),
-            Some(SeenStatus::Failed { .. } | SeenStatus::Ready)
-        );
+        let is_unpaid =
+            matches!(seen.as_ref().map(|seen| &seen.status), Some(SeenStatus::Failed { .. } | SeenStatus::Ready));
         if !is_unpaid {
             return Ok(self.ask(books, cause, Resend::No).await?.collected);
         }
         let now = self.clock.now().max(books.invoice.updated_at);
         let Some((old, new)) = books.invoice.superseded(&self.settings.store_id, now) else {
-            let fact = Fact::Contradiction(format!("PortOne calls payment id after payment id used up ({MAX_REVISION} so far)"));
+            let fact = Fact::Contradiction(format!(
+                "PortOne calls payment id after payment id used up ({MAX_REVISION} so far)"
+            ));
             let books = self.settle(books, &fact, cause).await?.into_books();
             return Ok(Collected::Settled(books.invoice.state.status()));
         };
-        let event = settlement::superseded_event(&books.invoice, &old, &new, &Context {
-            now,
-            cause,
-            ladder: &self.settings.ladder,
-        });
+        let event = settlement::superseded_event(
+            &books.invoice,
+            &old,
+            &new,
+            &Context { now, cause, ladder: &self.settings.ladder },
+        );
         let kind = event.kind;
         let changes = Changes {
             invoices: vec![(Expect::Version(books.invoice.version), old), (Expect::Absent, new)],
+            subscription: books.subscription.as_ref().map(check),
             events: vec![event],
             ..Changes::default()
         };
@@ -373,9 +386,10 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         let status = settled.invoice.state.status();
         let changes = Changes {
             invoices: vec![(expect, settled.invoice)],
-            subscription: settled
-                .subscription
-                .map(|next| SubscriptionChange::Write { expected: subscription.version, next }),
+            subscription: Some(match settled.subscription {
+                Some(next) => SubscriptionChange::Write { expected: subscription.version, next },
+                None => check(subscription),
+            }),
             key: None,
             events: vec![settled.event],
         };
@@ -384,7 +398,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                 self.telemetry.signal(Signal::Event(kind));
                 Ok(Advanced::Done(Collected::Settled(status)))
             }
-            Err(CommitError::Conflict(_)) => Ok(Advanced::Stale),
+            Err(CommitError::Conflict(conflict)) => Ok(Advanced::after(conflict)),
             Err(CommitError::Store(error)) => Err(error.into()),
         }
     }
@@ -401,7 +415,43 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         Ok(Collected::Settled(settlement.into_books().invoice.state.status()))
     }
 
-    async fn end(&self, subscription: &Subscription, now: Timestamp, cause: &Cause) -> Result<Option<Collected>, FlowError> {
+    /// A subscription that its customer cancelled ends; but not before a charge that was made for it is cleared up.
+    async fn end_period(
+        &self,
+        subscription: &Subscription,
+        now: Timestamp,
+        cause: &Cause,
+    ) -> Result<Option<Collected>, FlowError> {
+        let invoice = match subscription.period() {
+            Some(period) => {
+                let id = PaymentId::derive(&self.settings.store_id, &subscription.key, period, 0);
+                self.newest_revision(&id).await?
+            }
+            None => None,
+        };
+        let Some(invoice) = invoice else { return self.end(subscription, now, cause, None).await };
+        if invoice.undecided().is_some() {
+            if let Step::InProgress(_) = invoice.step(None, now) {
+                return Ok(Some(Collected::Skipped(Skip::InProgress)));
+            }
+            let books = Books { invoice, subscription: Some(subscription.clone()) };
+            // What was sent before the wish to cancel is asked about, and never sent again.
+            return Ok(Some(self.ask(books, cause, Resend::No).await?.collected));
+        }
+        if invoice.quarantine.is_none() && is_paid(&invoice) {
+            return Ok(Some(self.heal(subscription, &invoice).await?));
+        }
+        let void = invoice.voided(now).map(|void| (invoice.version, void));
+        self.end(subscription, now, cause, void).await
+    }
+
+    async fn end(
+        &self,
+        subscription: &Subscription,
+        now: Timestamp,
+        cause: &Cause,
+        void: Option<(u64, Invoice)>,
+    ) -> Result<Option<Collected>, FlowError> {
         let plan = self.settings.catalogue.name(subscription.plan, subscription.locale);
         let cx = Context { now, cause, ladder: &self.settings.ladder };
         let Some((next, event)) = settlement::end_canceled(subscription, plan, &cx) else {
@@ -409,6 +459,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         };
         let kind = event.kind;
         let changes = Changes {
+            invoices: void.into_iter().map(|(version, invoice)| (Expect::Version(version), invoice)).collect(),
             subscription: Some(SubscriptionChange::Write { expected: subscription.version, next }),
             events: vec![event],
             ..Changes::default()
@@ -425,12 +476,9 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
 
     /// A subscription that is due for an invoice which is closed: its own row must have been changed by hand, for every settlement writes
     /// both. A paid invoice moves it on; anything else is left for a person.
-    async fn heal(&self, subscription: &Subscription, invoice: Invoice, _cause: &Cause) -> Result<Collected, FlowError> {
-        let is_paid = matches!(
-            invoice.state,
-            State::Paid { .. } | State::PartiallyRefunded { .. } | State::Refunded { .. }
-        );
-        let Some(next) = subscription.paid(invoice.period).filter(|_| is_paid && invoice.quarantine.is_none()) else {
+    async fn heal(&self, subscription: &Subscription, invoice: &Invoice) -> Result<Collected, FlowError> {
+        let may_move = is_paid(invoice) && invoice.quarantine.is_none();
+        let Some(next) = subscription.paid(invoice.period).filter(|_| may_move) else {
             return Ok(Collected::Skipped(Skip::Closed));
         };
         let changes = Changes {
@@ -471,11 +519,28 @@ enum Advanced {
     Stale,
 }
 
+impl Advanced {
+    /// Someone else was first: go on from the invoice that was there, if the subscription is still the one that was read.
+    fn after(conflict: Conflict) -> Self {
+        match conflict.invoice {
+            Some(found) if !conflict.on_subscription => Self::Found(found),
+            _ => Self::Stale,
+        }
+    }
+}
+
 /// Whether an attempt `PortOne` knows nothing of may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Resend {
     IfAllowed,
     No,
+}
+
+/// Whether an order is sent for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sending {
+    First,
+    Again,
 }
 
 /// What asking came to.
@@ -490,6 +555,14 @@ impl ClearedUp {
     fn undecided() -> Self {
         Self { collected: Collected::Skipped(Skip::Undecided), changed: false }
     }
+}
+
+fn check(subscription: &Subscription) -> SubscriptionChange {
+    SubscriptionChange::Check { key: subscription.key.clone(), version: subscription.version }
+}
+
+fn is_paid(invoice: &Invoice) -> bool {
+    matches!(invoice.state, State::Paid { .. } | State::PartiallyRefunded { .. } | State::Refunded { .. })
 }
 
 fn outcome(fact: &Fact) -> Option<&'static str> {

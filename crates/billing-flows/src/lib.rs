@@ -62,6 +62,15 @@ pub enum FlowError {
     Money(#[from] MoneyError),
 }
 
+impl From<ports::AskError> for FlowError {
+    fn from(error: ports::AskError) -> Self {
+        match error {
+            ports::AskError::Unauthorized(code) => Self::Unauthorized(code),
+            ports::AskError::Unavailable(why) => Self::Unavailable(why),
+        }
+    }
+}
+
 /// What the operator decides.
 #[derive(Debug, Clone)]
 pub struct Settings {

@@ -1,6 +1,6 @@
 //! Mails: from a [`Notice`] to a subject, an HTML body and a text body, in the customer's language.
 //!
-//! A locale's file ([`ko`], [`en`]) writes each mail once, as a [`Letter`]; `templates/mail/letter.html` and `letter.txt` set it. So the two
+//! A locale's file (`ko`, `en`) writes each mail once, as a `Letter`; `templates/mail/letter.html` and `letter.txt` set it. So the two
 //! bodies cannot say different things, and a design is changed in one place.
 
 use askama::Template;
@@ -48,34 +48,15 @@ pub fn render(notice: &Notice, sender: &Sender) -> Result<Mail, askama::Error> {
         Locale::En => en::letter(notice),
     };
     let sender = &Sender {
-        brand: clean::line(&sender.brand),
+        brand: clean::name(&sender.brand),
         manage_url: sender.manage_url.clone(),
         support_email: clean::line(&sender.support_email),
-        company_line: sender
-            .company_line
-            .as_deref()
-            .map(clean::line)
-            .filter(|line| !line.is_empty()),
+        company_line: sender.company_line.as_deref().map(clean::line).filter(|line| !line.is_empty()),
     };
     let lang = notice.locale.tag();
-    let html = Html {
-        letter: &letter,
-        sender,
-        lang,
-    }
-    .render()?;
-    let text = wrap::wrapped(
-        &Text {
-            letter: &letter,
-            sender,
-        }
-        .render()?,
-    );
-    Ok(Mail {
-        subject: clean::line(&format!("[{}] {}", sender.brand, letter.subject)),
-        html,
-        text,
-    })
+    let html = Html { letter: &letter, sender, lang }.render()?;
+    let text = wrap::wrapped(&Text { letter: &letter, sender }.render()?);
+    Ok(Mail { subject: clean::line(&format!("[{}] {}", sender.brand, letter.subject)), html, text })
 }
 
 #[derive(Template)]
@@ -138,26 +119,16 @@ enum Weight {
 }
 
 impl Fact {
-    fn new(label: &'static str, value: impl ToString) -> Self {
-        Self {
-            label,
-            value: value.to_string(),
-            weight: Weight::Plain,
-        }
+    fn new(label: &'static str, value: &impl ToString) -> Self {
+        Self { label, value: value.to_string(), weight: Weight::Plain }
     }
 
-    fn strong(label: &'static str, value: impl ToString) -> Self {
-        Self {
-            weight: Weight::Strong,
-            ..Self::new(label, value)
-        }
+    fn strong(label: &'static str, value: &impl ToString) -> Self {
+        Self { weight: Weight::Strong, ..Self::new(label, value) }
     }
 
-    fn faint(label: &'static str, value: impl ToString) -> Self {
-        Self {
-            weight: Weight::Faint,
-            ..Self::new(label, value)
-        }
+    fn faint(label: &'static str, value: &impl ToString) -> Self {
+        Self { weight: Weight::Faint, ..Self::new(label, value) }
     }
 }
 
@@ -193,11 +164,7 @@ struct Footer {
 /// A payment method as its owner knows it: its name, or else the word for its kind, and a card's last digits.
 fn method_name(method: &MethodLabel, kind: &str) -> String {
     let name = method.name.as_deref().map(clean::name).filter(|name| !name.is_empty());
-    let last4 = method
-        .last4
-        .as_deref()
-        .map(clean::name)
-        .filter(|digits| !digits.is_empty());
+    let last4 = method.last4.as_deref().map(clean::name).filter(|digits| !digits.is_empty());
     let name = name.as_deref().unwrap_or(kind);
     last4.map_or_else(|| name.to_owned(), |digits| format!("{name} {digits}"))
 }

@@ -61,7 +61,9 @@ pub async fn notify<S: Store, M: Mailer, C: Clock, T: Telemetry>(
                 continue;
             }
         };
-        let sent: Vec<(usize, Notified)> = stream::iter(chunk.iter().zip(claims))
+        let sends: Vec<_> = chunk
+            .iter()
+            .zip(claims)
             .map(|((i, key, notice), claim)| async move {
                 let outcome = match claim {
                     NoticeClaim::Claimed => send(store, mailer, clock, telemetry, sender, key, notice).await,
@@ -71,9 +73,8 @@ pub async fn notify<S: Store, M: Mailer, C: Clock, T: Telemetry>(
                 };
                 (*i, outcome)
             })
-            .buffer_unordered(SENDS_AT_ONCE)
-            .collect()
-            .await;
+            .collect();
+        let sent: Vec<(usize, Notified)> = stream::iter(sends).buffer_unordered(SENDS_AT_ONCE).collect().await;
         for (i, outcome) in sent {
             put(&mut outcomes, i, outcome);
         }

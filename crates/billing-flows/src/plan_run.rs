@@ -76,19 +76,13 @@ pub async fn plan_shard<S: Store, Q: Queue, T: Telemetry>(
             })
             .collect();
         planned.due += messages.len() as u64;
-        stream::iter(messages.chunks(MAX_BATCH).map(|batch| queue.send_collect(batch)))
-            .buffer_unordered(SENDS_AT_ONCE)
-            .try_collect::<Vec<()>>()
-            .await?;
+        let sends: Vec<_> = messages.chunks(MAX_BATCH).map(|batch| queue.send_collect(batch)).collect();
+        stream::iter(sends).buffer_unordered(SENDS_AT_ONCE).try_collect::<Vec<()>>().await?;
         after = page.next;
         if after.is_none() {
             break;
         }
     }
-    telemetry.signal(Signal::Planned {
-        run: message.run.clone(),
-        due: planned.due,
-        unfinished: planned.continued > 0,
-    });
+    telemetry.signal(Signal::Planned { run: message.run.clone(), due: planned.due, unfinished: planned.continued > 0 });
     Ok(planned)
 }

@@ -85,6 +85,7 @@ pub enum SubscriptionChange {
 }
 
 /// What a transaction does about a billing key.
+#[expect(clippy::large_enum_variant, reason = "one is made per registration, and never many at once")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyChange {
     /// Puts a new row; there must be none with its user and moment of issue.
@@ -112,6 +113,7 @@ pub struct Changes {
 }
 
 /// Which expectations a transaction did not meet. Nothing of it was written.
+#[expect(clippy::struct_excessive_bools, reason = "one per part of a transaction, each on its own")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conflict {
     /// The invoice that is there instead, for the first that did not meet its expectation.
@@ -157,6 +159,8 @@ pub struct BookLine {
     pub payment_id: PaymentId,
     /// Whose.
     pub subscription: SubscriptionKey,
+    /// For which period.
+    pub period: Period,
     /// Its status.
     pub status: String,
     /// What was owed.
@@ -209,7 +213,8 @@ pub trait Store: Send + Sync {
         after: Option<&Cursor>,
     ) -> impl Future<Output = Result<Page<Invoice>, StoreError>> + Send;
 
-    /// The invoices of a period that last changed in `[from, until)`, in that order. `Query` on `period-index`, eventually consistent.
+    /// The invoices of a month (of all periods that start in the same month as `period`) that last changed in `[from, until)`, in that order.
+    /// `Query` on `month-index`, eventually consistent.
     fn book_lines(
         &self,
         period: Period,
@@ -257,11 +262,7 @@ pub trait Store: Send + Sync {
     ) -> impl Future<Output = Result<Vec<NoticeClaim>, StoreError>> + Send;
 
     /// Marks an event as mailed; `false` if it was marked before. `UpdateItem`, conditional.
-    fn mark_mailed(
-        &self,
-        event: &EventKey,
-        at: Timestamp,
-    ) -> impl Future<Output = Result<bool, StoreError>> + Send;
+    fn mark_mailed(&self, event: &EventKey, at: Timestamp) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Gives the claim on an event back, so that a redelivery may try at once. `UpdateItem`, conditional on not being mailed.
     fn release_notice(&self, event: &EventKey) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -489,12 +490,7 @@ pub struct MailError {
 /// The mail service.
 pub trait Mailer: Send + Sync {
     /// Sends a mail. One SES v2 `SendEmail`; the event is its tag.
-    fn send(
-        &self,
-        to: &Private,
-        mail: &Mail,
-        event: &EventKey,
-    ) -> impl Future<Output = Result<(), MailError>> + Send;
+    fn send(&self, to: &Private, mail: &Mail, event: &EventKey) -> impl Future<Output = Result<(), MailError>> + Send;
 }
 
 /// Something an operator counts.
@@ -509,12 +505,14 @@ pub enum Signal {
         /// How much it was about.
         amount: Money,
     },
-    /// A message for the worker turned out to need nothing.
-    Skipped {
+    /// A message for the worker was worked on.
+    Collected {
         /// The run.
-        cause: String,
-        /// Why.
-        why: &'static str,
+        run: String,
+        /// The invoice's status now (`paid`, `failed`, …), `ended`, or `skipped`.
+        result: &'static str,
+        /// Why it was skipped, if it was.
+        skipped: Option<&'static str>,
     },
     /// A planner's pass ended.
     Planned {

@@ -3,7 +3,7 @@
 //! What arrives here has passed the signature check. It is read again from the API and that is settled; so a webhook that lies, comes late,
 //! comes twice or comes before the charge's own answer changes nothing that is not so.
 
-use crate::ports::{AskError, Clock, Gateway, PaymentSeen, SeenStatus, Signal, Store, Telemetry};
+use crate::ports::{Clock, Gateway, PaymentSeen, Queue, SeenStatus, Signal, Store, Telemetry};
 use crate::settle::Books;
 use crate::{Billing, FlowError};
 use billing_core::Timestamp;
@@ -107,11 +107,15 @@ impl Received {
 
 impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     /// Takes a verified webhook. An error means trouble on our side or `PortOne`'s that may pass: answer 500, so that it is delivered again.
-    pub async fn receive_webhook(&self, webhook: &Webhook) -> Result<Received, FlowError> {
+    pub async fn receive_webhook<Q: Queue>(&self, queue: &Q, webhook: &Webhook) -> Result<Received, FlowError> {
         let received = match &webhook.hint {
-            Hint::Payment { what: PaymentHint::Other, .. } | Hint::Key { what: KeyHint::Other, .. } => Received::Ignored,
+            Hint::Payment { what: PaymentHint::Other, .. } | Hint::Key { what: KeyHint::Other, .. } => {
+                Received::Ignored
+            }
             Hint::Payment { what, payment_id } => self.receive_payment(webhook, *what, payment_id).await?,
-            Hint::Key { what: KeyHint::Issued, billing_key } => self.register_key(billing_key, &cause(webhook)).await?,
+            Hint::Key { what: KeyHint::Issued, billing_key } => {
+                self.register_key(queue, billing_key, &cause(webhook)).await?
+            }
             Hint::Key { what: KeyHint::Deleted, billing_key } => self.remove_key(billing_key, &cause(webhook)).await?,
             Hint::Unknown { .. } => Received::Ignored,
         };
@@ -135,20 +139,17 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                     self.note(webhook, payment_id, EventKind::UnknownPayment, detail).await?;
                     Ok(Received::Stranger)
                 }
-                PaymentHint::Failed | PaymentHint::Pending | PaymentHint::Dispute | PaymentHint::Other => Ok(Received::Stranger),
+                PaymentHint::Failed | PaymentHint::Pending | PaymentHint::Dispute | PaymentHint::Other => {
+                    Ok(Received::Stranger)
+                }
             };
         };
         if is_known(what, &invoice) {
             return Ok(Received::Known);
         }
         let cause = cause(webhook);
-        let seen = match self.gateway.payment(payment_id).await {
-            Ok(Some(seen)) => seen,
-            // PortOne tells of a payment that it does not find: nothing to settle. The reconciler asks again.
-            Ok(None) => return Ok(Received::Unchanged),
-            Err(AskError::Unauthorized(code)) => return Err(FlowError::Unauthorized(code)),
-            Err(AskError::Unavailable(why)) => return Err(FlowError::Unavailable(why)),
-        };
+        // PortOne tells of a payment that it does not find: nothing to settle. The reconciler asks again.
+        let Some(seen) = self.gateway.payment(payment_id).await? else { return Ok(Received::Unchanged) };
         let facts = facts_of(&seen, &invoice);
         if facts.is_empty() {
             return Ok(Received::Unchanged);
@@ -213,7 +214,6 @@ const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(5);
 pub(crate) fn facts_of(seen: &PaymentSeen, invoice: &Invoice) -> Vec<Fact> {
     let attempt = invoice.undecided();
     match &seen.status {
-        SeenStatus::Ready => Vec::new(),
         SeenStatus::Pending => attempt.map(|a| Fact::Pending { attempt: a.number }).into_iter().collect(),
         SeenStatus::Paid { at } => vec![paid(seen, *at)],
         SeenStatus::Cancelled { paid_at, at } => vec![
@@ -229,8 +229,8 @@ pub(crate) fn facts_of(seen: &PaymentSeen, invoice: &Invoice) -> Vec<Fact> {
             .map(|a| Fact::Declined { attempt: a.number, decline: decline.clone() })
             .into_iter()
             .collect(),
-        // A status that is not known here decides nothing: the attempt stays undecided, and the alarm for old unknowns goes off.
-        SeenStatus::Other(_) => Vec::new(),
+        // Not attempted yet; or a status that is not known here, which decides nothing: the attempt stays undecided.
+        SeenStatus::Ready | SeenStatus::Other(_) => Vec::new(),
     }
 }
 

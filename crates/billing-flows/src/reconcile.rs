@@ -3,8 +3,9 @@
 //! What is left open needs no index of its own: a subscription stays due until its invoice is settled, so everything that a crash, a timeout
 //! or a lost answer left behind is among the due ones.
 
+use crate::collect::Resend;
 use crate::plan_run::PAGE;
-use crate::ports::{Clock, Cursor, Gateway, PaymentSeen, SeenStatus, Signal, Store, Telemetry};
+use crate::ports::{BookLine, Clock, Cursor, Gateway, PaymentSeen, SeenStatus, Signal, Store, Telemetry};
 use crate::receive_webhook::facts_of;
 use crate::settle::Books;
 use crate::{Billing, FlowError};
@@ -13,8 +14,8 @@ use billing_core::calendar::{self, Period};
 use billing_core::event::{Cause, Event, EventKind};
 use billing_core::id::PaymentId;
 use billing_core::invoice::Step;
+use billing_core::settlement::{self, Context};
 use billing_core::subscription::{DUE_SHARDS, Due, SubscriptionKey};
-use futures::stream::{self, StreamExt, TryStreamExt};
 use std::collections::HashSet;
 
 /// How many questions are asked at once. `PortOne` states no limit for reads; this is far below the worker's charges.
@@ -29,52 +30,121 @@ pub struct Reconciled {
     pub settled: u64,
     /// How many differences were found that only a person can settle.
     pub differences: u64,
+    /// How many could not be dealt with, because a table or `PortOne` failed; the next pass tries again.
+    pub failed: u64,
     /// Whether the pass ran out of time; the next one begins again.
     pub unfinished: bool,
 }
 
+impl Reconciled {
+    fn add(&mut self, other: Self) {
+        self.asked += other.asked;
+        self.settled += other.settled;
+        self.differences += other.differences;
+        self.failed += other.failed;
+        self.unfinished |= other.unfinished;
+    }
+
+    fn count(&mut self, asked: Result<Option<bool>, FlowError>) -> Result<(), FlowError> {
+        match asked {
+            Ok(learned) => {
+                self.asked += u64::from(learned.is_some());
+                self.settled += u64::from(learned == Some(true));
+                Ok(())
+            }
+            Err(error) => self.count_failure(error),
+        }
+    }
+
+    fn count_compared(&mut self, compared: Result<Compared, FlowError>) -> Result<(), FlowError> {
+        match compared {
+            Ok(compared) => {
+                self.asked += 1;
+                self.settled += u64::from(compared == Compared::Settled);
+                self.differences += u64::from(compared == Compared::Differs);
+                Ok(())
+            }
+            Err(error) => self.count_failure(error),
+        }
+    }
+
+    fn count_failure(&mut self, error: FlowError) -> Result<(), FlowError> {
+        if matches!(error, FlowError::Unauthorized(_)) {
+            return Err(error);
+        }
+        tracing::error!(%error, "an invoice could not be reconciled; the next pass tries again");
+        self.failed += 1;
+        Ok(())
+    }
+}
+
 impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     /// The hourly pass: asks about every due invoice whose last attempt's end is not known.
+    ///
+    /// One row that fails does not keep the pass from the others; only refused credentials end it, for then every question is refused.
     pub async fn reconcile(&self, now: Timestamp, is_late: impl Fn() -> bool + Sync) -> Result<Reconciled, FlowError> {
         let cause = Cause::Reconcile(now.to_string());
+        let shards: Vec<_> = (0..DUE_SHARDS).map(|shard| self.reconcile_shard(shard, now, &cause, &is_late)).collect();
         let mut total = Reconciled::default();
-        for shard in 0..DUE_SHARDS {
-            let mut after: Option<Cursor> = None;
-            loop {
-                if is_late() {
-                    total.unfinished = true;
-                    break;
-                }
-                let page = self.store.due(shard, now, after.as_ref(), PAGE).await?;
-                let asked: Vec<Option<bool>> = stream::iter(page.items.iter())
-                    .map(|key| self.reconcile_one(key, now, &cause))
-                    .buffer_unordered(ASKS_AT_ONCE)
-                    .try_collect()
-                    .await?;
-                total.asked += asked.iter().flatten().count() as u64;
-                total.settled += asked.iter().flatten().filter(|settled| **settled).count() as u64;
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
-            }
+        for shard in futures::future::try_join_all(shards).await? {
+            total.add(shard);
         }
         self.telemetry.signal(Signal::Reconciled { asked: total.asked, settled: total.settled });
         Ok(total)
     }
 
+    async fn reconcile_shard(
+        &self,
+        shard: u8,
+        now: Timestamp,
+        cause: &Cause,
+        is_late: &(impl Fn() -> bool + Sync),
+    ) -> Result<Reconciled, FlowError> {
+        let mut total = Reconciled::default();
+        let mut after: Option<Cursor> = None;
+        loop {
+            let page = self.store.due(shard, now, after.as_ref(), PAGE).await?;
+            for some in page.items.chunks(ASKS_AT_ONCE) {
+                if is_late() {
+                    return Ok(Reconciled { unfinished: true, ..total });
+                }
+                let asks: Vec<_> = some.iter().map(|key| self.reconcile_one(key, now, cause)).collect();
+                for asked in futures::future::join_all(asks).await {
+                    total.count(asked)?;
+                }
+            }
+            after = page.next;
+            if after.is_none() {
+                return Ok(total);
+            }
+        }
+    }
+
     /// `None` if there was nothing to ask; otherwise whether anything was learned.
-    async fn reconcile_one(&self, key: &SubscriptionKey, now: Timestamp, cause: &Cause) -> Result<Option<bool>, FlowError> {
+    async fn reconcile_one(
+        &self,
+        key: &SubscriptionKey,
+        now: Timestamp,
+        cause: &Cause,
+    ) -> Result<Option<bool>, FlowError> {
         let Some(subscription) = self.store.subscription(key).await? else { return Ok(None) };
-        let Due::Collect(period) = subscription.due(now) else { return Ok(None) };
-        let id = PaymentId::derive(&self.settings.store_id, &key.id, period, 0);
+        let (Due::Collect(_) | Due::End, Some(period)) = (subscription.due(now), subscription.period()) else {
+            return Ok(None);
+        };
+        let id = PaymentId::derive(&self.settings.store_id, key, period, 0);
         let Some(invoice) = self.store.invoice(&id).await? else { return Ok(None) };
         let Some(invoice) = self.newest_from(invoice).await? else { return Ok(None) };
         if invoice.step(subscription.method.as_ref(), self.clock.now()) != Step::Ask {
             return Ok(None);
         }
+        let is_wanted = matches!(subscription.due(now), Due::Collect(_));
         let books = Books { invoice, subscription: Some(subscription) };
-        Ok(Some(self.clear_up(books, now, cause).await?.changed))
+        let cleared = if is_wanted {
+            self.clear_up(books, now, cause).await?
+        } else {
+            self.ask(books, cause, Resend::No).await?
+        };
+        Ok(Some(cleared.changed))
     }
 
     /// The nightly pass: `PortOne`'s payments created in `[from, until)` against ours, both ways. What can be settled is; the rest is an event
@@ -85,27 +155,22 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         let mut theirs: HashSet<PaymentId> = HashSet::new();
         let mut after: Option<Cursor> = None;
         loop {
-            let page = self.gateway.payments(from, until, after.as_ref()).await.map_err(|error| match error {
-                crate::ports::AskError::Unauthorized(code) => FlowError::Unauthorized(code),
-                crate::ports::AskError::Unavailable(why) => FlowError::Unavailable(why),
-            })?;
+            let page = self.gateway.payments(from, until, after.as_ref()).await?;
             for seen in &page.items {
                 theirs.insert(seen.payment_id.clone());
             }
-            let compared: Vec<Compared> = stream::iter(page.items.iter())
-                .map(|seen| self.compare_theirs(seen, &cause))
-                .buffer_unordered(ASKS_AT_ONCE)
-                .try_collect()
-                .await?;
-            total.asked += compared.len() as u64;
-            total.settled += compared.iter().filter(|c| **c == Compared::Settled).count() as u64;
-            total.differences += compared.iter().filter(|c| **c == Compared::Differs).count() as u64;
+            for some in page.items.chunks(ASKS_AT_ONCE) {
+                let work: Vec<_> = some.iter().map(|seen| self.compare_theirs(seen, &cause)).collect();
+                for done in futures::future::join_all(work).await {
+                    total.count_compared(done)?;
+                }
+            }
             after = page.next;
             if after.is_none() {
                 break;
             }
         }
-        total.differences += self.compare_ours(from, until, &theirs, &cause).await?;
+        total.add(self.compare_ours(from, until, &theirs, &cause).await?);
         self.telemetry.signal(Signal::Reconciled { asked: total.asked, settled: total.settled });
         Ok(total)
     }
@@ -117,11 +182,15 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                 // A payment some other system made in the same store, or one that moved no money.
                 return Ok(Compared::Same);
             }
-            self.differs(&seen.payment_id, "paid at PortOne, and no invoice of ours".to_owned(), cause).await?;
+            self.differs(&seen.payment_id, "paid at PortOne, and no invoice of ours", cause).await?;
             return Ok(Compared::Differs);
         };
         let facts = facts_of(seen, &invoice);
         if facts.is_empty() {
+            return Ok(Compared::Same);
+        }
+        let cx = Context { now: self.clock.now(), cause, ladder: &self.settings.ladder };
+        if facts.iter().all(|fact| settlement::settle(&invoice, None, fact, &cx).is_none()) {
             return Ok(Compared::Same);
         }
         let before = invoice.version;
@@ -137,26 +206,28 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         })
     }
 
-    /// Our paid invoices of the window that `PortOne` did not list. Retries are over within a month, so what was paid in the window belongs
-    /// to the month it lies in or the one before. First periods that start within a month have a period of their own each.
+    /// Our invoices of the window: those that are paid and `PortOne` did not list; and those that nobody asks about any more, because their
+    /// subscription was cancelled while an attempt was under way. Retries are over within a month, so what changed in the window belongs to
+    /// the month it lies in or the one before.
     async fn compare_ours(
         &self,
         from: Timestamp,
         until: Timestamp,
         theirs: &HashSet<PaymentId>,
         cause: &Cause,
-    ) -> Result<u64, FlowError> {
-        let mut differences = 0;
-        for period in periods_before(calendar::date_at(until)) {
+    ) -> Result<Reconciled, FlowError> {
+        let mut total = Reconciled::default();
+        let this_month = Period::starting(calendar::date_at(until).first_of_month());
+        let last_month =
+            this_month.start().yesterday().map_or(this_month, |day| Period::starting(day.first_of_month()));
+        for month in [last_month, this_month] {
             let mut after: Option<Cursor> = None;
             loop {
-                let page = self.store.book_lines(period, from, until, after.as_ref()).await?;
-                for line in page.items {
-                    let is_paid = line.status == "paid" && !theirs.contains(&line.payment_id);
-                    if is_paid && !self.is_paid_there(&line.payment_id).await? {
-                        let why = "paid in our books, and not at PortOne".to_owned();
-                        self.differs(&line.payment_id, why, cause).await?;
-                        differences += 1;
+                let page = self.store.book_lines(month, from, until, after.as_ref()).await?;
+                for some in page.items.chunks(ASKS_AT_ONCE) {
+                    let work: Vec<_> = some.iter().map(|line| self.compare_line(line, theirs, cause)).collect();
+                    for done in futures::future::join_all(work).await {
+                        total.count_compared(done)?;
                     }
                 }
                 after = page.next;
@@ -165,32 +236,54 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                 }
             }
         }
-        Ok(differences)
+        Ok(total)
+    }
+
+    async fn compare_line(
+        &self,
+        line: &BookLine,
+        theirs: &HashSet<PaymentId>,
+        cause: &Cause,
+    ) -> Result<Compared, FlowError> {
+        match line.status.as_str() {
+            _ if line.quarantined => Ok(Compared::Same),
+            "paid" if theirs.contains(&line.payment_id) || self.is_paid_there(&line.payment_id).await? => {
+                Ok(Compared::Same)
+            }
+            "paid" => {
+                self.differs(&line.payment_id, "paid in our books, and not at PortOne", cause).await?;
+                Ok(Compared::Differs)
+            }
+            "charging" | "unknown" | "pending" => {
+                let Some(invoice) = self.store.invoice(&line.payment_id).await? else { return Ok(Compared::Same) };
+                if invoice.step(None, self.clock.now()) != Step::Ask {
+                    return Ok(Compared::Same);
+                }
+                let subscription = self.store.subscription(&invoice.subscription).await?;
+                let cleared = self.ask(Books { invoice, subscription }, cause, Resend::No).await?;
+                Ok(if cleared.changed { Compared::Settled } else { Compared::Same })
+            }
+            _ => Ok(Compared::Same),
+        }
     }
 
     /// A payment may have been created before the window it was paid in: only `PortOne`'s own answer counts against our books.
     async fn is_paid_there(&self, id: &PaymentId) -> Result<bool, FlowError> {
-        match self.gateway.payment(id).await {
-            Ok(seen) => {
-                let status = seen.map(|seen| seen.status);
-                Ok(matches!(status, Some(SeenStatus::Paid { .. } | SeenStatus::Cancelled { .. })))
-            }
-            Err(crate::ports::AskError::Unauthorized(code)) => Err(FlowError::Unauthorized(code)),
-            Err(crate::ports::AskError::Unavailable(why)) => Err(FlowError::Unavailable(why)),
-        }
+        let status = self.gateway.payment(id).await?.map(|seen| seen.status);
+        Ok(matches!(status, Some(SeenStatus::Paid { .. } | SeenStatus::Cancelled { .. })))
     }
 
     /// Writes a difference down: once, however often it is found.
-    async fn differs(&self, payment_id: &PaymentId, why: String, cause: &Cause) -> Result<(), FlowError> {
+    async fn differs(&self, payment_id: &PaymentId, why: &str, cause: &Cause) -> Result<(), FlowError> {
         let event = Event {
             subject: payment_id.to_string(),
-            id: Event::id_at(Timestamp::UNIX_EPOCH, &format!("books-differ-{}", why.len())),
+            id: Event::id_at(Timestamp::UNIX_EPOCH, why),
             at: self.clock.now(),
             kind: EventKind::BooksDiffer,
             cause: cause.clone(),
             before: None,
             after: None,
-            detail: Some(why),
+            detail: Some(why.to_owned()),
             notice: None,
         };
         if self.store.record(&event).await? {
@@ -205,19 +298,4 @@ enum Compared {
     Same,
     Settled,
     Differs,
-}
-
-/// The periods an invoice that changed on `date` can belong to: those that start on a day of that month up to `date`, or of the month before.
-fn periods_before(date: billing_core::Date) -> Vec<Period> {
-    let first = date.first_of_month();
-    let mut day = first.yesterday().map_or(first, billing_core::Date::first_of_month);
-    let mut periods = Vec::new();
-    while day <= date {
-        periods.push(Period::starting(day));
-        match day.tomorrow() {
-            Ok(next) => day = next,
-            Err(_) => break,
-        }
-    }
-    periods
 }

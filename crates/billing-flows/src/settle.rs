@@ -3,7 +3,9 @@
 //! One transaction of invoice, subscription and event, on the versions that were read. Whoever loses a race reads again and decides again;
 //! the decision itself ([`billing_core::settlement`]) makes a fact that is known already a matter of nothing.
 
-use crate::ports::{Changes, Clock, CommitError, Expect, Gateway, Signal, Store, StoreError, SubscriptionChange, Telemetry};
+use crate::ports::{
+    Changes, Clock, CommitError, Expect, Gateway, Signal, Store, StoreError, SubscriptionChange, Telemetry,
+};
 use crate::{Billing, FlowError};
 use billing_core::Timestamp;
 use billing_core::event::Cause;

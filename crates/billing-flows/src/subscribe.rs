@@ -1,6 +1,9 @@
 //! Subscribe: start a subscription; register and remove the billing keys it is charged with.
 
-use crate::ports::{Changes, Clock, CommitError, Cursor, Gateway, KeyChange, KeySeen, Signal, Store, SubscriptionChange, Telemetry};
+use crate::ports::{
+    Changes, Clock, CollectMessage, CommitError, Cursor, Gateway, KeyChange, KeySeen, MAX_BATCH, Queue, Signal, Store,
+    SubscriptionChange, Telemetry,
+};
 use crate::receive_webhook::Received;
 use crate::settle::MAX_ROUNDS;
 use crate::{Billing, FlowError};
@@ -9,8 +12,9 @@ use billing_core::decline::Pg;
 use billing_core::event::{Cause, Event, EventKind};
 use billing_core::id::UserId;
 use billing_core::notice::{Notice, NoticeBody};
-use billing_core::subscription::{Customer, Method, Subscription};
+use billing_core::subscription::{Customer, Due, Method, State, Subscription};
 use billing_core::{Timestamp, plan::Locale};
+use jiff::SignedDuration;
 
 /// A subscription could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -54,98 +58,170 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     }
 
     /// Registers a billing key that a webhook or a redirect told of, after reading it from `PortOne`; then puts it to the customer's
-    /// subscriptions that are owed for or have no method. Safe to repeat: a repetition finishes what an earlier try left.
-    pub async fn register_key(&self, key: &BillingKey, cause: &Cause) -> Result<Received, FlowError> {
-        let Some(seen) = self.read_key(key).await?.filter(|seen| seen.is_issued) else { return Ok(Received::Unchanged) };
+    /// subscriptions that are owed for or have no method, and has what is owed tried at once. Safe to repeat: a repetition finishes what an
+    /// earlier try left.
+    pub async fn register_key<Q: Queue>(
+        &self,
+        queue: &Q,
+        key: &BillingKey,
+        cause: &Cause,
+    ) -> Result<Received, FlowError> {
+        let Some(seen) = self.gateway.billing_key(key).await?.filter(|seen| seen.is_issued) else {
+            return Ok(Received::Unchanged);
+        };
         let Some(user_id) = seen.customer_id.as_deref().and_then(|id| UserId::new(id).ok()) else {
             // A key without a customer, or with one that is no user id of ours: nobody to bind it to.
             return Ok(Received::Stranger);
         };
-        let known = self.known_key(&user_id, key).await?;
-        let is_news = known.is_none();
-        if let Some(deleted) = known.filter(|row| row.status == KeyStatus::Deleted) {
-            return Ok(if deleted.billing_key == *key { Received::Known } else { Received::Unchanged });
+        let is_news = self.write_key(&user_id, &seen, cause).await?;
+        // A late delivery about an older key must not displace a newer one.
+        let newest = newest_active(&self.keys_of(&user_id).await?);
+        if newest.as_ref().is_none_or(|method| method.billing_key != *key) {
+            return Ok(if is_news { Received::Settled } else { Received::Known });
         }
-        let method = Method { billing_key: key.clone(), pg: seen.pg.clone().unwrap_or(Pg::Other("UNKNOWN".into())) };
-        if is_news {
-            self.write_key(&user_id, &seen, cause).await?;
-        }
-        let moved = self.put_method(&user_id, &method, cause).await?;
+        let moved = self
+            .change_methods(&user_id, cause, |subscription| {
+                let wants = subscription.method.is_none() || matches!(subscription.state, State::PastDue { .. });
+                let method = newest.as_ref().filter(|_| wants)?;
+                subscription.with_method(method, self.clock.now())
+            })
+            .await?;
+        self.collect_now(queue, &user_id, key, cause).await?;
         Ok(if is_news || moved { Received::Settled } else { Received::Known })
     }
 
-    /// Takes note that a billing key was deleted, after reading it from `PortOne`.
+    /// Takes note that a billing key was deleted, after reading it from `PortOne`. Subscriptions that had it get the customer's newest other
+    /// one, if there is one.
     pub async fn remove_key(&self, key: &BillingKey, cause: &Cause) -> Result<Received, FlowError> {
-        let Some((user_id, created_at)) = self.store.key_owner(key).await? else { return Ok(Received::Stranger) };
-        let Some(row) = self.known_key(&user_id, key).await? else { return Ok(Received::Stranger) };
-        if self.read_key(key).await?.is_some_and(|seen| seen.is_issued) {
+        let seen = self.gateway.billing_key(key).await?;
+        if seen.as_ref().is_some_and(|seen| seen.is_issued) {
             return Ok(Received::Unchanged);
         }
+        // The index of keys lags behind a registration a moment ago; what PortOne says of the key's customer does not.
+        let stated = seen.and_then(|seen| seen.customer_id).and_then(|id| UserId::new(id).ok());
+        let user_id = match stated {
+            Some(user_id) => user_id,
+            None => match self.store.key_owner(key).await? {
+                Some((user_id, _)) => user_id,
+                None => return Ok(Received::Stranger),
+            },
+        };
+        let keys = self.keys_of(&user_id).await?;
+        let Some(row) = keys.iter().find(|row| row.billing_key == *key) else { return Ok(Received::Stranger) };
         let is_news = row.status == KeyStatus::Active;
         if is_news {
             let now = self.clock.now();
-            let notice = self.notice_for(&user_id, NoticeBody::MethodRemoved { method: row.label(), at: now }, None).await?;
-            let event = key_event(&user_id, EventKind::BillingKeyRemoved, now, created_at, cause, notice);
-            let change = KeyChange::Delete { user_id: user_id.clone(), created_at };
+            let body = NoticeBody::MethodRemoved { method: row.label(), at: now };
+            let notice = self.notice_for(&user_id, body, None).await?;
+            let event = key_event(&user_id, EventKind::BillingKeyRemoved, now, row.created_at, cause, notice);
+            let change = KeyChange::Delete { user_id: user_id.clone(), created_at: row.created_at };
             self.write_key_change(change, event).await?;
         }
-        let moved = self.take_method(&user_id, key).await?;
+        let others: Vec<RegisteredKey> = keys.iter().filter(|row| row.billing_key != *key).cloned().collect();
+        let newest = newest_active(&others);
+        let now = self.clock.now();
+        let moved = self
+            .change_methods(&user_id, cause, |subscription| {
+                let bare = subscription.without_method(key)?;
+                match &newest {
+                    Some(method) => subscription.with_method(method, now),
+                    None => Some(bare),
+                }
+            })
+            .await?;
         Ok(if is_news || moved { Received::Settled } else { Received::Known })
     }
 
-    async fn read_key(&self, key: &BillingKey) -> Result<Option<KeySeen>, FlowError> {
-        self.gateway.billing_key(key).await.map_err(|error| match error {
-            crate::ports::AskError::Unauthorized(code) => FlowError::Unauthorized(code),
-            crate::ports::AskError::Unavailable(why) => FlowError::Unavailable(why),
-        })
+    /// Hands what the customer owes to the workers, to be tried with the new method at once. A repetition finds nothing due.
+    async fn collect_now<Q: Queue>(
+        &self,
+        queue: &Q,
+        user_id: &UserId,
+        key: &BillingKey,
+        cause: &Cause,
+    ) -> Result<(), FlowError> {
+        let now = self.clock.now();
+        let owed = self.subscriptions_of(user_id).await?.into_iter().filter(|subscription| {
+            let has_it = subscription.method.as_ref().is_some_and(|method| method.billing_key == *key);
+            has_it && matches!((&subscription.state, subscription.due(now)), (State::PastDue { .. }, Due::Collect(_)))
+        });
+        let messages: Vec<CollectMessage> = owed
+            .map(|subscription| CollectMessage {
+                run: cause.to_string(),
+                now,
+                user_id: user_id.clone(),
+                subscription_id: subscription.key.id,
+            })
+            .collect();
+        for batch in messages.chunks(MAX_BATCH) {
+            queue.send_collect(batch).await?;
+        }
+        Ok(())
     }
 
-    async fn known_key(&self, user_id: &UserId, key: &BillingKey) -> Result<Option<RegisteredKey>, FlowError> {
+    async fn keys_of(&self, user_id: &UserId) -> Result<Vec<RegisteredKey>, FlowError> {
+        let mut all = Vec::new();
         let mut after: Option<Cursor> = None;
         loop {
             let page = self.store.keys_of(user_id, after.as_ref()).await?;
-            if let Some(row) = page.items.into_iter().find(|row| row.billing_key == *key) {
-                return Ok(Some(row));
-            }
+            all.extend(page.items);
             after = page.next;
             if after.is_none() {
-                return Ok(None);
+                return Ok(all);
             }
         }
     }
 
-    async fn write_key(&self, user_id: &UserId, seen: &KeySeen, cause: &Cause) -> Result<(), FlowError> {
-        let row = RegisteredKey {
-            user_id: user_id.clone(),
-            created_at: seen.issued_at,
-            billing_key: seen.billing_key.clone(),
-            customer_id: user_id.to_string(),
-            method: seen.method,
-            card: seen.card.clone(),
-            paypal_email: None,
-            is_default: true,
-            status: KeyStatus::Active,
-            channel_key: seen.channel_key.clone(),
-            pg: seen.pg.clone(),
-            issue_id: seen.issue_id.clone(),
-        };
-        let body = NoticeBody::MethodRegistered { method: row.label(), at: seen.issued_at };
-        let stated = Customer { name: seen.customer_name.clone(), email: seen.customer_email.clone(), phone: None };
-        let notice = self.notice_for(user_id, body, Some(&stated)).await?;
-        let event = key_event(user_id, EventKind::BillingKeyRegistered, self.clock.now(), seen.issued_at, cause, notice);
-        self.write_key_change(KeyChange::Register(row), event).await
+    async fn subscriptions_of(&self, user_id: &UserId) -> Result<Vec<Subscription>, FlowError> {
+        let mut all = Vec::new();
+        let mut after: Option<Cursor> = None;
+        loop {
+            let page = self.store.subscriptions_of(user_id, after.as_ref()).await?;
+            all.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                return Ok(all);
+            }
+        }
     }
 
-    async fn write_key_change(&self, change: KeyChange, event: Event) -> Result<(), FlowError> {
+    /// Writes the row of a key and tells the customer; `false` if the row was there.
+    async fn write_key(&self, user_id: &UserId, seen: &KeySeen, cause: &Cause) -> Result<bool, FlowError> {
+        let mut created_at = seen.issued_at;
+        for _ in 0..MAX_ROUNDS {
+            let rows = self.keys_of(user_id).await?;
+            if rows.iter().any(|row| row.billing_key == seen.billing_key) {
+                return Ok(false);
+            }
+            // Two keys of one customer issued in one millisecond are two rows.
+            while rows.iter().any(|row| row.created_at.as_millisecond() == created_at.as_millisecond()) {
+                created_at = created_at.checked_add(SignedDuration::from_millis(1)).unwrap_or(Timestamp::MAX);
+            }
+            let row = registered(user_id, seen, created_at);
+            let body = NoticeBody::MethodRegistered { method: row.label(), at: seen.issued_at };
+            let stated = Customer { name: seen.customer_name.clone(), email: seen.customer_email.clone(), phone: None };
+            let notice = self.notice_for(user_id, body, Some(&stated)).await?;
+            let now = self.clock.now();
+            let event = key_event(user_id, EventKind::BillingKeyRegistered, now, created_at, cause, notice);
+            if self.write_key_change(KeyChange::Register(row), event).await? {
+                return Ok(true);
+            }
+        }
+        Err(FlowError::Contended)
+    }
+
+    /// `false` if another delivery was first.
+    async fn write_key_change(&self, change: KeyChange, event: Event) -> Result<bool, FlowError> {
         let kind = event.kind;
         let changes = Changes { key: Some(change), events: vec![event], ..Changes::default() };
         match self.store.commit(&changes).await {
-            Ok(()) => self.telemetry.signal(Signal::Event(kind)),
-            // Another delivery of the same webhook was first.
-            Err(CommitError::Conflict(_)) => {}
-            Err(CommitError::Store(error)) => return Err(error.into()),
+            Ok(()) => {
+                self.telemetry.signal(Signal::Event(kind));
+                Ok(true)
+            }
+            Err(CommitError::Conflict(_)) => Ok(false),
+            Err(CommitError::Store(error)) => Err(error.into()),
         }
-        Ok(())
     }
 
     /// A notice for a customer: in the language and to the address of the subscription, or of what the billing key was issued with.
@@ -155,8 +231,8 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         body: NoticeBody,
         stated: Option<&Customer>,
     ) -> Result<Option<Notice>, FlowError> {
-        let page = self.store.subscriptions_of(user_id, None).await?;
-        let known = page.items.iter().find(|subscription| subscription.customer.email.is_some());
+        let subscriptions = self.subscriptions_of(user_id).await?;
+        let known = subscriptions.iter().find(|subscription| subscription.customer.email.is_some());
         let customer = known.map(|subscription| &subscription.customer).or(stated);
         let locale = known.map_or(Locale::default(), |subscription| subscription.locale);
         Ok(customer.and_then(|customer| {
@@ -164,47 +240,22 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         }))
     }
 
-    /// Puts a new method to every subscription that is owed for or has none.
-    async fn put_method(&self, user_id: &UserId, method: &Method, cause: &Cause) -> Result<bool, FlowError> {
-        let now = self.clock.now();
-        self.change_each(user_id, EventKind::MethodReplaced, cause, |subscription| {
-            let wants = subscription.method.is_none()
-                || matches!(subscription.state, billing_core::subscription::State::PastDue { .. });
-            wants.then(|| subscription.with_method(method, now)).flatten()
-        })
-        .await
-    }
-
-    async fn take_method(&self, user_id: &UserId, key: &BillingKey) -> Result<bool, FlowError> {
-        let cause = Cause::Api("billing key removed".to_owned());
-        self.change_each(user_id, EventKind::MethodReplaced, &cause, |subscription| subscription.without_method(key)).await
-    }
-
-    async fn change_each(
+    async fn change_methods(
         &self,
         user_id: &UserId,
-        kind: EventKind,
         cause: &Cause,
         change: impl Fn(&Subscription) -> Option<Subscription>,
     ) -> Result<bool, FlowError> {
         let mut changed = false;
-        let mut after: Option<Cursor> = None;
-        loop {
-            let page = self.store.subscriptions_of(user_id, after.as_ref()).await?;
-            for subscription in page.items {
-                changed |= self.change_one(subscription, kind, cause, &change).await?;
-            }
-            after = page.next;
-            if after.is_none() {
-                return Ok(changed);
-            }
+        for subscription in self.subscriptions_of(user_id).await? {
+            changed |= self.change_one(subscription, cause, &change).await?;
         }
+        Ok(changed)
     }
 
     async fn change_one(
         &self,
         mut subscription: Subscription,
-        kind: EventKind,
         cause: &Cause,
         change: &impl Fn(&Subscription) -> Option<Subscription>,
     ) -> Result<bool, FlowError> {
@@ -215,7 +266,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                 subject: subscription.key.id.to_string(),
                 id: Event::id_at(now, &format!("{:06}", next.version)),
                 at: now,
-                kind,
+                kind: EventKind::MethodReplaced,
                 cause: cause.clone(),
                 before: Some(subscription.state.status().to_owned()),
                 after: Some(next.state.status().to_owned()),
@@ -226,7 +277,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             let changes = Changes { subscription: Some(write), events: vec![event], ..Changes::default() };
             match self.store.commit(&changes).await {
                 Ok(()) => {
-                    self.telemetry.signal(Signal::Event(kind));
+                    self.telemetry.signal(Signal::Event(EventKind::MethodReplaced));
                     return Ok(true);
                 }
                 Err(CommitError::Conflict(_)) => {}
@@ -238,6 +289,32 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             }
         }
         Err(FlowError::Contended)
+    }
+}
+
+/// The customer's newest key that can be charged.
+fn newest_active(keys: &[RegisteredKey]) -> Option<Method> {
+    let active = keys.iter().filter(|row| row.status == KeyStatus::Active);
+    active.max_by_key(|row| row.created_at).map(|row| Method {
+        billing_key: row.billing_key.clone(),
+        pg: row.pg.clone().unwrap_or_else(|| Pg::Other("UNKNOWN".to_owned())),
+    })
+}
+
+fn registered(user_id: &UserId, seen: &KeySeen, created_at: Timestamp) -> RegisteredKey {
+    RegisteredKey {
+        user_id: user_id.clone(),
+        created_at,
+        billing_key: seen.billing_key.clone(),
+        customer_id: user_id.to_string(),
+        method: seen.method,
+        card: seen.card.clone(),
+        paypal_email: None,
+        is_default: true,
+        status: KeyStatus::Active,
+        channel_key: seen.channel_key.clone(),
+        pg: seen.pg.clone(),
+        issue_id: seen.issue_id.clone(),
     }
 }
 

@@ -43,7 +43,9 @@ pub async fn handle<S: Store, Q: Queue, T: Telemetry>(
                 let id = record.message_id.unwrap_or_default();
                 let body = record.body.unwrap_or_default();
                 let planned = match serde_json::from_str::<PlanMessage>(&body) {
-                    Ok(message) => plan_shard(store, queue, telemetry, message, &is_late).await.map_err(|e| e.to_string()),
+                    Ok(message) => {
+                        plan_shard(store, queue, telemetry, message, &is_late).await.map_err(|e| e.to_string())
+                    }
                     Err(error) => Err(format!("not a message of the planner's: {error}")),
                 };
                 if let Err(error) = planned {
@@ -54,6 +56,15 @@ pub async fn handle<S: Store, Q: Queue, T: Telemetry>(
         }
     }
     Ok(answer)
+}
+
+/// How much of its time limit a pass leaves unused: enough to send the rest of a shard to another pass.
+const MARGIN_MS: i64 = 10_000;
+
+/// Whether a pass that must end by `deadline` should hand its rest to another.
+pub fn is_late(deadline: std::time::SystemTime, now: Timestamp) -> bool {
+    let deadline = Timestamp::try_from(deadline).unwrap_or(Timestamp::MAX);
+    deadline.as_millisecond().saturating_sub(now.as_millisecond()) < MARGIN_MS
 }
 
 fn log(now: Timestamp, planned: Planned) {

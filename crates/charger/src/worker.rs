@@ -33,7 +33,11 @@ where
                 Ok(Err(error)) => error,
                 Err(_) => "it panicked".to_owned(),
             };
-            tracing::error!(message_id = id, error = failure, "a message could not be worked on; it will be delivered again");
+            tracing::error!(
+                message_id = id,
+                error = failure,
+                "a message could not be worked on; it will be delivered again"
+            );
             Some(id)
         }
     }))

@@ -40,7 +40,9 @@ pub async fn handle<S: Store, M: Mailer, C: Clock, T: Telemetry>(
     for (outcome, number) in notify(store, mailer, clock, telemetry, sender, &events).await.into_iter().zip(numbers) {
         match outcome {
             Notified::Sent | Notified::Nothing | Notified::Before => {}
-            Notified::Refused => tracing::error!(sequence_number = number, "a mail's address was refused; it is not sent again"),
+            Notified::Refused => {
+                tracing::error!(sequence_number = number, "a mail's address was refused; it is not sent again")
+            }
             Notified::Later(error) => {
                 tracing::warn!(sequence_number = number, %error, "a mail was not sent; its event will be delivered again");
                 answer.batch_item_failures.push(failure(number));

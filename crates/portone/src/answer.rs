@@ -28,10 +28,7 @@ impl Scrub<'_> {
         for secret in &self.0 {
             text = text.replace(secret, "(redacted)");
         }
-        text.chars()
-            .take(max_chars)
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect()
+        text.chars().take(max_chars).map(|c| if c.is_control() { ' ' } else { c }).collect()
     }
 }
 
@@ -52,10 +49,7 @@ pub(crate) async fn decode<T: DeserializeOwned>(response: Response, scrub: &Scru
     };
     if status.is_success() {
         serde_json::from_slice(&body).map_err(|error| match error.classify() {
-            Category::Data => Error::Undecodable {
-                status: status.as_u16(),
-                detail: detail(&error),
-            },
+            Category::Data => Error::Undecodable { status: status.as_u16(), detail: detail(&error) },
             _ => not_json(content_type),
         })
     } else {
@@ -67,22 +61,12 @@ pub(crate) async fn decode<T: DeserializeOwned>(response: Response, scrub: &Scru
 }
 
 async fn read(mut response: Response) -> Result<Vec<u8>, Error> {
-    let too_big = || Error::Transport {
-        phase: TransportPhase::TooBig,
-        source: None,
-    };
-    if response
-        .content_length()
-        .is_some_and(|length| length > MAX_ANSWER_BYTES as u64)
-    {
+    let too_big = || Error::Transport { phase: TransportPhase::TooBig, source: None };
+    if response.content_length().is_some_and(|length| length > MAX_ANSWER_BYTES as u64) {
         return Err(too_big());
     }
     let mut body = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| transport(error, TransportPhase::Body))?
-    {
+    while let Some(chunk) = response.chunk().await.map_err(|error| transport(error, TransportPhase::Body))? {
         if body.len() + chunk.len() > MAX_ANSWER_BYTES {
             return Err(too_big());
         }
@@ -102,10 +86,7 @@ pub(crate) fn transport(error: reqwest::Error, otherwise: TransportPhase) -> Err
     } else {
         otherwise
     };
-    Error::Transport {
-        phase,
-        source: Some(error.without_url()),
-    }
+    Error::Transport { phase, source: Some(error.without_url()) }
 }
 
 /// What is wrong with a body. The parser's own text may quote values, except where it names a missing field.
@@ -142,16 +123,8 @@ impl Envelope {
         };
         let pg = match (clean(self.pg_code), clean(self.pg_message)) {
             (None, None) => None,
-            (code, message) => Some(PgFailure {
-                code: code.unwrap_or_default(),
-                message: message.unwrap_or_default(),
-            }),
+            (code, message) => Some(PgFailure { code: code.unwrap_or_default(), message: message.unwrap_or_default() }),
         };
-        ApiError {
-            status,
-            kind,
-            message: clean(self.message),
-            pg,
-        }
+        ApiError { status, kind, message: clean(self.message), pg }
     }
 }

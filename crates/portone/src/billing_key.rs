@@ -129,19 +129,13 @@ impl From<MethodOnWire> for BillingKeyMethod {
     fn from(wire: MethodOnWire) -> Self {
         match wire.kind.as_str() {
             "BillingKeyPaymentMethodCard" => Self::Card(wire.card.unwrap_or_default()),
-            "BillingKeyPaymentMethodEasyPay" => Self::EasyPay {
-                provider: wire.provider,
-                method: wire.method,
-            },
+            "BillingKeyPaymentMethodEasyPay" => Self::EasyPay { provider: wire.provider, method: wire.method },
             "BillingKeyPaymentMethodEasyPayCharge" => Self::Charge,
-            "BillingKeyPaymentMethodMobile" => Self::Mobile {
-                phone_number: wire.phone_number,
-            },
+            "BillingKeyPaymentMethodMobile" => Self::Mobile { phone_number: wire.phone_number },
             "BillingKeyPaymentMethodPaypal" => Self::Paypal { email: wire.email },
-            "BillingKeyPaymentMethodTransfer" => Self::Transfer {
-                bank: wire.bank,
-                account_number: wire.account_number,
-            },
+            "BillingKeyPaymentMethodTransfer" => {
+                Self::Transfer { bank: wire.bank, account_number: wire.account_number }
+            }
             _ => Self::Other { kind: wire.kind },
         }
     }

@@ -131,12 +131,7 @@ impl ClientBuilder {
             .user_agent(concat!("portone-rust/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| BuildError::Http(error.without_url()))?;
-        Ok(Client {
-            http,
-            base: url.as_str().trim_end_matches('/').into(),
-            store: self.store,
-            secret: self.secret,
-        })
+        Ok(Client { http, base: url.as_str().trim_end_matches('/').into(), store: self.store, secret: self.secret })
     }
 }
 
@@ -174,9 +169,7 @@ impl Client {
         payment: &BillingKeyPayment,
     ) -> Result<BillingKeyPaymentReceipt, Error> {
         let url = self.url(&["payments", id.as_str(), "billing-key"]);
-        let request = self
-            .request(Method::POST, &url, Some(attempt))
-            .json(&self.with_store(payment));
+        let request = self.request(Method::POST, &url, Some(attempt)).json(&self.with_store(payment));
         let answer: PayAnswer = self.send(request, Some(&payment.billing_key)).await?;
         Ok(answer.payment)
     }
@@ -190,11 +183,7 @@ impl Client {
 
     /// Lists payments by page.
     pub async fn payments(&self, query: &PaymentQuery) -> Result<Paged<Payment>, Error> {
-        let body = Listing {
-            page: query.page,
-            sort: None,
-            filter: self.with_store(query),
-        };
+        let body = Listing { page: query.page, sort: None, filter: self.with_store(query) };
         self.list(&["payments"], &body).await
     }
 
@@ -203,11 +192,7 @@ impl Client {
     /// `PortOne` marks this operation as unstable.
     pub async fn payments_by_cursor(&self, query: &CursorQuery) -> Result<Vec<(Payment, Cursor)>, Error> {
         let answer: CursorAnswer = self.list(&["payments-by-cursor"], &self.with_store(query)).await?;
-        Ok(answer
-            .items
-            .into_iter()
-            .map(|item| (item.payment, item.cursor))
-            .collect())
+        Ok(answer.items.into_iter().map(|item| (item.payment, item.cursor)).collect())
     }
 
     /// Cancels a payment, in part or in full. **`Ok` does not mean refunded:** see [`Cancellation`].
@@ -232,11 +217,7 @@ impl Client {
 
     /// Lists billing keys by page.
     pub async fn billing_keys(&self, query: &BillingKeyQuery) -> Result<Paged<BillingKeyInfo>, Error> {
-        let body = Listing {
-            page: query.page,
-            sort: query.sort,
-            filter: self.with_store(query),
-        };
+        let body = Listing { page: query.page, sort: query.sort, filter: self.with_store(query) };
         self.list(&["billing-keys"], &body).await
     }
 
@@ -252,14 +233,9 @@ impl Client {
                 ("storeId", self.store.as_ref().map(StoreId::as_str)),
                 ("reason", delete.reason.as_deref()),
                 ("requester", delete.requester.map(Requester::as_str)),
-                (
-                    "skipWebhook",
-                    delete.skip_webhook.map(|skip| if skip { "true" } else { "false" }),
-                ),
+                ("skipWebhook", delete.skip_webhook.map(|skip| if skip { "true" } else { "false" })),
             ]);
-        let answer: DeleteAnswer = self
-            .send(self.request(Method::DELETE, &url, attempt), Some(key))
-            .await?;
+        let answer: DeleteAnswer = self.send(self.request(Method::DELETE, &url, attempt), Some(key)).await?;
         Ok(answer.deleted_at)
     }
 
@@ -267,9 +243,7 @@ impl Client {
     pub async fn resend_webhook(&self, id: &PaymentId, webhook_id: Option<&str>) -> Result<PaymentWebhook, Error> {
         let url = self.url(&["payments", id.as_str(), "resend-webhook"]);
         let body = self.with_store(Resend { webhook_id });
-        let answer: WebhookAnswer = self
-            .send(self.request(Method::POST, &url, None).json(&body), None)
-            .await?;
+        let answer: WebhookAnswer = self.send(self.request(Method::POST, &url, None).json(&body), None).await?;
         Ok(answer.webhook)
     }
 
@@ -283,17 +257,11 @@ impl Client {
     }
 
     fn with_store<T>(&self, rest: T) -> WithStore<'_, T> {
-        WithStore {
-            store_id: self.store.as_ref(),
-            rest,
-        }
+        WithStore { store_id: self.store.as_ref(), rest }
     }
 
     fn request(&self, method: Method, url: &str, attempt: Option<&IdempotencyKey>) -> RequestBuilder {
-        let request = self
-            .http
-            .request(method, url)
-            .header(AUTHORIZATION, self.secret.header());
+        let request = self.http.request(method, url).header(AUTHORIZATION, self.secret.header());
         match attempt {
             // The value is an RFC 8941 string: the quotes belong to it.
             Some(key) => request.header("idempotency-key", format!("\"{}\"", key.as_str())),
@@ -303,25 +271,15 @@ impl Client {
 
     /// A GET whose JSON body travels in the query, as `PortOne`'s own SDKs send it.
     async fn list<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, Error> {
-        let body = serde_json::to_string(body).map_err(|_| Error::Transport {
-            phase: TransportPhase::Prepare,
-            source: None,
-        })?;
+        let body = serde_json::to_string(body)
+            .map_err(|_| Error::Transport { phase: TransportPhase::Prepare, source: None })?;
         let url = self.url(path) + &query(&[("requestBody", Some(&body))]);
         self.send(self.request(Method::GET, &url, None), None).await
     }
 
     async fn send<T: DeserializeOwned>(&self, request: RequestBuilder, key: Option<&BillingKey>) -> Result<T, Error> {
-        let response = request
-            .send()
-            .await
-            .map_err(|error| transport(error, TransportPhase::Request))?;
-        let scrub = Scrub(
-            [Some(self.secret.expose()), key.map(BillingKey::expose)]
-                .into_iter()
-                .flatten()
-                .collect(),
-        );
+        let response = request.send().await.map_err(|error| transport(error, TransportPhase::Request))?;
+        let scrub = Scrub([Some(self.secret.expose()), key.map(BillingKey::expose)].into_iter().flatten().collect());
         decode(response, &scrub).await
     }
 }

@@ -58,10 +58,7 @@ impl Error {
     pub fn outcome_unknown(&self) -> bool {
         match self {
             Self::Transport { .. } | Self::NotJson { .. } | Self::Undecodable { .. } => true,
-            Self::Api(error) => matches!(
-                error.kind,
-                ErrorKind::IdempotencyOutstandingRequest | ErrorKind::Other(_)
-            ),
+            Self::Api(error) => matches!(error.kind, ErrorKind::IdempotencyOutstandingRequest | ErrorKind::Other(_)),
         }
     }
 

@@ -71,11 +71,7 @@ impl PaymentId {
     /// Accepts any text that can stand in a URL path.
     pub fn new(id: impl Into<String>) -> Result<Self, InvalidPaymentId> {
         let id = id.into();
-        if is_path_segment(&id) {
-            Ok(Self(id))
-        } else {
-            Err(InvalidPaymentId)
-        }
+        if is_path_segment(&id) { Ok(Self(id)) } else { Err(InvalidPaymentId) }
     }
 
     /// The text.
@@ -124,10 +120,7 @@ impl IdempotencyKey {
     /// Accepts 16 to 256 characters of `[A-Za-z0-9_-]`, the length `PortOne` requires and the alphabet it recommends.
     pub fn new(key: impl Into<String>) -> Result<Self, InvalidIdempotencyKey> {
         let key = key.into();
-        if !key
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-        {
+        if !key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_') {
             return Err(InvalidIdempotencyKey::Alphabet);
         }
         if !(16..=256).contains(&key.len()) {

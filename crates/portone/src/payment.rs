@@ -241,11 +241,7 @@ pub struct PaymentQuery {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
     /// Only these statuses. Empty: all.
-    #[serde(
-        rename = "status",
-        skip_serializing_if = "Vec::is_empty",
-        serialize_with = "statuses_of_filter"
-    )]
+    #[serde(rename = "status", skip_serializing_if = "Vec::is_empty", serialize_with = "statuses_of_filter")]
     pub statuses: Vec<PaymentStatus>,
     /// Only rehearsals, or only real money.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -73,11 +73,7 @@ impl BillingKeyPayment {
         Self {
             billing_key,
             order_name: order_name.into(),
-            amount: AmountInput {
-                total,
-                tax_free: None,
-                vat: None,
-            },
+            amount: AmountInput { total, tax_free: None, vat: None },
             currency,
             channel_key: None,
             customer: None,

@@ -84,11 +84,7 @@ impl BillingKey {
     /// Accepts any text that can stand in a URL path: the shape is `PortOne`'s to choose.
     pub fn new(key: impl Into<String>) -> Result<Self, InvalidBillingKey> {
         let key = key.into();
-        if crate::ids::is_path_segment(&key) {
-            Ok(Self(key))
-        } else {
-            Err(InvalidBillingKey)
-        }
+        if crate::ids::is_path_segment(&key) { Ok(Self(key)) } else { Err(InvalidBillingKey) }
     }
 
     /// The key itself. Do not log it.

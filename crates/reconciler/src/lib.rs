@@ -38,6 +38,8 @@ pub struct Answer {
     pub settled: u64,
     /// How many differences only a person can settle.
     pub differences: u64,
+    /// How many could not be dealt with.
+    pub failed: u64,
     /// Whether the pass ran out of time.
     pub unfinished: bool,
 }
@@ -54,15 +56,24 @@ where
     C: Clock,
     T: Telemetry,
 {
-    let Reconciled { asked, settled, differences, unfinished } = match event.task {
+    let Reconciled { asked, settled, differences, failed, unfinished } = match event.task {
         Task::Hourly => billing.reconcile(event.scheduled_time, is_late).await?,
         Task::Nightly => {
             let (from, until) = day_before(event.scheduled_time);
             billing.compare(from, until).await?
         }
     };
-    tracing::info!(task = ?event.task, asked, settled, differences, unfinished, "reconciled");
-    Ok(Answer { asked, settled, differences, unfinished })
+    tracing::info!(task = ?event.task, asked, settled, differences, failed, unfinished, "reconciled");
+    Ok(Answer { asked, settled, differences, failed, unfinished })
+}
+
+/// How much of its time limit a pass leaves unused: more than `PortOne` may take to answer what is under way.
+const MARGIN_MS: i64 = 70_000;
+
+/// Whether a pass that must end by `deadline` should stop; the next one begins again.
+pub fn is_late(deadline: std::time::SystemTime, now: Timestamp) -> bool {
+    let deadline = Timestamp::try_from(deadline).unwrap_or(Timestamp::MAX);
+    deadline.as_millisecond().saturating_sub(now.as_millisecond()) < MARGIN_MS
 }
 
 /// The civil day in Seoul before the one `at` lies in, from midnight to midnight.

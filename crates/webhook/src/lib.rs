@@ -10,25 +10,19 @@
 //!
 //! `PortOne` stores and shows what is answered, so an answer holds one word and nothing else.
 
+use billing_aws::secrets::{ReadSecret, SecretError, WebhookSecrets};
 use billing_core::billing_key::BillingKey;
 use billing_core::id::{PaymentId, StoreId};
-use billing_flows::ports::{Clock, Gateway, Signal, Store, Telemetry};
+use billing_flows::ports::{Clock, Gateway, Queue, Signal, Store, Telemetry};
 use billing_flows::receive_webhook::{Hint, KeyHint, PaymentHint, Webhook};
 use billing_flows::{Billing, FlowError};
 use lambda_http::http::StatusCode;
 use lambda_http::http::header::CONTENT_TYPE;
 use lambda_http::{Body, Request, Response};
-use portone::webhook::{self as signed, BillingKeyEvent, Event, EventKind, TransactionEvent, WebhookHeaders, WebhookSecret};
-use std::future::Future;
+use portone::webhook::{self as signed, BillingKeyEvent, Event, EventKind, TransactionEvent, WebhookHeaders};
 
 /// The largest body that is looked at. The events of `PortOne` hold ids only and stay under 1 KB; this leaves room for fields to come.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
-
-/// Where the webhook secrets come from: one, or two while they are being rotated.
-pub trait WebhookSecrets: Send + Sync {
-    /// The secrets; read anew if `fresh`, because none of those known matched. An error's text names no secret.
-    fn secrets(&self, fresh: bool) -> impl Future<Output = Result<Vec<WebhookSecret>, String>> + Send;
-}
 
 /// Why a webhook is not answered 200.
 #[derive(Debug)]
@@ -37,7 +31,7 @@ enum Refusal {
     WrongContentType,
     BadSignature(signed::VerifyError),
     NotAnEvent(signed::ParseError),
-    NoSecrets(String),
+    NoSecrets(SecretError),
     Flow(FlowError),
 }
 
@@ -64,23 +58,34 @@ impl Refusal {
 }
 
 /// Answers one request.
-pub async fn handle<S, G, C, T, W>(billing: &Billing<S, G, C, T>, secrets: &W, request: Request) -> Response<Body>
+pub async fn handle<S, G, C, T, Q, R, D>(
+    billing: &Billing<S, G, C, T>,
+    queue: &Q,
+    secrets: &WebhookSecrets<R, D>,
+    request: Request,
+) -> Response<Body>
 where
     S: Store,
     G: Gateway,
     C: Clock,
     T: Telemetry,
-    W: WebhookSecrets,
+    Q: Queue,
+    R: ReadSecret,
+    D: Clock,
 {
-    match receive(billing, secrets, &request).await {
+    match receive(billing, queue, secrets, &request).await {
         Ok(name) => answer(StatusCode::OK, name),
         Err(refusal) => {
             match &refusal {
-                Refusal::Flow(error) => tracing::error!(%error, "a webhook could not be settled; PortOne will deliver it again"),
-                Refusal::NoSecrets(error) => tracing::error!(error, "the webhook secrets could not be read"),
+                Refusal::Flow(error) => {
+                    tracing::error!(%error, "a webhook could not be settled; PortOne will deliver it again")
+                }
+                Refusal::NoSecrets(error) => tracing::error!(%error, "the webhook secrets could not be read"),
                 Refusal::BadSignature(error) => tracing::warn!(%error, "a webhook was refused"),
                 Refusal::NotAnEvent(error) => tracing::warn!(%error, "a webhook was refused"),
-                Refusal::TooLarge | Refusal::WrongContentType => tracing::warn!(reason = refusal.name(), "a webhook was refused"),
+                Refusal::TooLarge | Refusal::WrongContentType => {
+                    tracing::warn!(reason = refusal.name(), "a webhook was refused")
+                }
             }
             billing.telemetry.signal(Signal::Webhook { result: refusal.name() });
             answer(refusal.status(), refusal.name())
@@ -88,9 +93,10 @@ where
     }
 }
 
-async fn receive<S, G, C, T, W>(
+async fn receive<S, G, C, T, Q, R, D>(
     billing: &Billing<S, G, C, T>,
-    secrets: &W,
+    queue: &Q,
+    secrets: &WebhookSecrets<R, D>,
     request: &Request,
 ) -> Result<&'static str, Refusal>
 where
@@ -98,7 +104,9 @@ where
     G: Gateway,
     C: Clock,
     T: Telemetry,
-    W: WebhookSecrets,
+    Q: Queue,
+    R: ReadSecret,
+    D: Clock,
 {
     let body = request.body().as_ref();
     if body.len() > MAX_BODY_BYTES {
@@ -113,25 +121,29 @@ where
     if let Hint::Unknown { kind } = &webhook.hint {
         tracing::info!(kind = kind.chars().take(100).collect::<String>(), "a webhook of an unknown type");
     }
-    billing.receive_webhook(&webhook).await.map(|received| received.name()).map_err(Refusal::Flow)
+    billing.receive_webhook(queue, &webhook).await.map(|received| received.name()).map_err(Refusal::Flow)
 }
 
-async fn verify<'a, W: WebhookSecrets>(
-    secrets: &W,
+async fn verify<'a, R: ReadSecret, D: Clock>(
+    secrets: &WebhookSecrets<R, D>,
     request: &'a Request,
     body: &'a [u8],
     now: jiff::Timestamp,
 ) -> Result<signed::VerifiedWebhook<'a>, Refusal> {
     let pairs = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
     let headers = WebhookHeaders::from_iter(pairs).map_err(Refusal::BadSignature)?;
-    let known = secrets.secrets(false).await.map_err(Refusal::NoSecrets)?;
-    match signed::verify(&known, &headers, body, now) {
-        Err(signed::VerifyError::NoMatchingSignature) => {
-            // The secret may have been rotated since it was read.
-            let fresh = secrets.secrets(true).await.map_err(Refusal::NoSecrets)?;
-            signed::verify(&fresh, &headers, body, now).map_err(Refusal::BadSignature)
-        }
-        verified => verified.map_err(Refusal::BadSignature),
+    let (known, text) = secrets.get().await.map_err(Refusal::NoSecrets)?;
+    let refused = match signed::verify(&known, &headers, body, now) {
+        Ok(verified) => return Ok(verified),
+        Err(error) => error,
+    };
+    if refused != signed::VerifyError::NoMatchingSignature {
+        return Err(Refusal::BadSignature(refused));
+    }
+    // The secret may have been replaced since it was read.
+    match secrets.other_than(&text).await.map_err(Refusal::NoSecrets)? {
+        Some(fresh) => signed::verify(&fresh, &headers, body, now).map_err(Refusal::BadSignature),
+        None => Err(Refusal::BadSignature(refused)),
     }
 }
 
@@ -158,7 +170,9 @@ fn understand(id: &str, event: Event, store: &StoreId) -> Option<Webhook> {
     if of_store.is_some_and(|of_store| of_store.as_str() != store.as_str()) {
         return None;
     }
-    hint.map(|hint| Webhook { id: id.to_owned(), at: event.timestamp, hint })
+    // An event without a time is the same event on every delivery all the same.
+    let at = event.timestamp.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    hint.map(|hint| Webhook { id: id.to_owned(), at, hint })
 }
 
 fn payment_hint(what: TransactionEvent) -> PaymentHint {

@@ -5,11 +5,7 @@ const MAX_CHARS: usize = 60;
 
 /// One line: control characters and line breaks become spaces, runs of spaces become one, and characters that reorder or hide text go.
 pub(super) fn line(text: &str) -> String {
-    let visible = text
-        .chars()
-        .filter(|c| !hides(*c))
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect::<String>();
+    let visible = text.chars().filter(|c| !hides(*c)).map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -26,10 +22,7 @@ pub(super) fn name(text: &str) -> String {
 /// otherwise send strangers a link in our name.
 pub(super) fn person(text: &str) -> Option<String> {
     let name = name(text);
-    let dotted = name
-        .as_bytes()
-        .windows(2)
-        .any(|pair| matches!(pair, [b'.', next] if next.is_ascii_alphanumeric()));
+    let dotted = name.as_bytes().windows(2).any(|pair| matches!(pair, [b'.', next] if next.is_ascii_alphanumeric()));
     let linkish = dotted || name.contains(['/', '@']);
     (!name.is_empty() && !linkish).then_some(name)
 }
@@ -42,10 +35,8 @@ pub(super) fn https(url: &str) -> Option<String> {
 
 /// Zero-width spaces, and the marks that turn the direction of text.
 fn hides(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}'
-    )
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2060}' | '\u{feff}')
+        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -77,13 +68,7 @@ mod tests {
     #[test]
     fn only_https_is_linked_to() {
         assert!(https("https://receipt.example/1?a=b").is_some());
-        for wrong in [
-            "http://receipt.example",
-            "javascript:alert(1)",
-            "https://a b",
-            "https://a\nb",
-            "",
-        ] {
+        for wrong in ["http://receipt.example", "javascript:alert(1)", "https://a b", "https://a\nb", ""] {
             assert_eq!(https(wrong), None, "{wrong}");
         }
     }

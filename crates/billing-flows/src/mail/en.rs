@@ -12,45 +12,22 @@ use billing_core::{Date, Timestamp};
 /// Writes a notice's mail.
 pub(super) fn letter(notice: &Notice) -> Letter {
     let said = match &notice.body {
-        NoticeBody::Receipt {
-            bought,
-            vat,
-            paid_at,
-            receipt_url,
-            next_billing,
-        } => receipt(bought, *vat, *paid_at, receipt_url.as_deref(), *next_billing),
-        NoticeBody::PaymentFailed {
-            bought,
-            reason,
-            retried: true,
-            until,
-        } => retried(bought, *reason, *until),
-        NoticeBody::PaymentFailed {
-            bought,
-            reason,
-            retried: false,
-            until,
-        } => awaited(bought, *reason, *until),
-        NoticeBody::SubscriptionEnded {
-            plan_name,
-            reason,
-            unpaid,
-            ended_at,
-        } => ended(plan_name, *reason, unpaid.as_ref(), *ended_at),
+        NoticeBody::Receipt { bought, vat, paid_at, receipt_url, next_billing } => {
+            receipt(bought, *vat, *paid_at, receipt_url.as_deref(), *next_billing)
+        }
+        NoticeBody::PaymentFailed { bought, reason, retried: true, until } => retried(bought, *reason, *until),
+        NoticeBody::PaymentFailed { bought, reason, retried: false, until } => awaited(bought, *reason, *until),
+        NoticeBody::SubscriptionEnded { plan_name, reason, unpaid, ended_at } => {
+            ended(plan_name, *reason, unpaid.as_ref(), *ended_at)
+        }
         NoticeBody::MethodRegistered { method, at } => registered(method, *at),
         NoticeBody::MethodRemoved { method, at } => removed(method, *at),
-        NoticeBody::Refunded {
-            bought,
-            refunded,
-            total_refunded,
-            at,
-        } => given_back(bought, *refunded, *total_refunded, *at),
+        NoticeBody::Refunded { bought, refunded, total_refunded, at } => {
+            given_back(bought, *refunded, *total_refunded, *at)
+        }
     };
     let name = notice.name.as_ref().and_then(|name| clean::person(name.expose()));
-    Letter {
-        greeting: name.map_or("Hello,".to_owned(), |name| format!("Hello {name},")),
-        ..said
-    }
+    Letter { greeting: name.map_or("Hello,".to_owned(), |name| format!("Hello {name},")), ..said }
 }
 
 fn empty() -> Letter {
@@ -77,12 +54,12 @@ fn empty() -> Letter {
 fn receipt(bought: &Bought, vat: Money, paid_at: Timestamp, url: Option<&str>, next_billing: Option<Date>) -> Letter {
     let plan = clean::name(&bought.plan_name);
     let start = bought.period.start();
-    let mut facts = bought_facts(bought, Fact::strong("Amount paid", bought.amount));
+    let mut facts = bought_facts(bought, Fact::strong("Amount paid", &bought.amount));
     if !vat.is_zero() {
-        facts.push(Fact::new("VAT included", vat));
+        facts.push(Fact::new("VAT included", &vat));
     }
-    facts.push(Fact::new("Paid on", moment(paid_at)));
-    facts.extend(next_billing.map(|next| Fact::new("Next payment", date(next))));
+    facts.push(Fact::new("Paid on", &moment(paid_at)));
+    facts.extend(next_billing.map(|next| Fact::new("Next payment", &date(next))));
     facts.push(payment_number(bought));
     Letter {
         subject: format!(
@@ -95,14 +72,9 @@ fn receipt(bought: &Bought, vat: Money, paid_at: Timestamp, url: Option<&str>, n
         kind: "Receipt",
         title: "Payment received",
         figure: Some(bought.amount.to_string()),
-        paragraphs: vec![format!(
-            "We received your payment for the {plan} subscription. Thank you."
-        )],
+        paragraphs: vec![format!("We received your payment for the {plan} subscription. Thank you.")],
         facts,
-        link: url.and_then(clean::https).map(|url| Link {
-            words: "View receipt",
-            target: Target::Url(url),
-        }),
+        link: url.and_then(clean::https).map(|url| Link { words: "View receipt", target: Target::Url(url) }),
         ..empty()
     }
 }
@@ -116,10 +88,7 @@ fn retried(bought: &Bought, reason: Reason, at: Timestamp) -> Letter {
                 before_retry(reason).to_owned(),
                 "If you register a new payment method, we will try it right away.".to_owned(),
             ],
-            link: Link {
-                words: "Change payment method",
-                target: Target::Manage,
-            },
+            link: Link { words: "Change payment method", target: Target::Manage },
         }),
         closing: vec![
             "We will let you know how the next payment goes. If it keeps failing, your subscription will end."
@@ -133,27 +102,20 @@ fn awaited(bought: &Bought, reason: Reason, until: Timestamp) -> Letter {
     let no_retry = "We will not try the current payment method again.";
     let at_once = "Once you register a new one, we will try it right away.";
     let or_else = "If we cannot collect the payment by then, your subscription will end.";
-    let lines = if reason == Reason::NoMethod {
-        vec![at_once, or_else]
-    } else {
-        vec![no_retry, at_once, or_else]
-    };
+    let lines = if reason == Reason::NoMethod { vec![at_once, or_else] } else { vec![no_retry, at_once, or_else] };
     Letter {
         subject: format!("Payment failed: please register a new payment method by {}", day(until)),
         next: Some(Next {
             heading: format!("Please register a new payment method by {}", moment(until)),
             lines: lines.into_iter().map(str::to_owned).collect(),
-            link: Link {
-                words: "Register payment method",
-                target: Target::Manage,
-            },
+            link: Link { words: "Register payment method", target: Target::Manage },
         }),
         ..failed(bought, reason)
     }
 }
 
 fn failed(bought: &Bought, reason: Reason) -> Letter {
-    let mut facts = bought_facts(bought, Fact::strong("Amount due", bought.amount));
+    let mut facts = bought_facts(bought, Fact::strong("Amount due", &bought.amount));
     facts.push(payment_number(bought));
     Letter {
         preheader: why(reason).to_owned(),
@@ -211,10 +173,10 @@ fn ended(plan_name: &str, reason: EndReason, unpaid: Option<&Bought>, ended_at: 
         ),
     };
     let mut facts = match unpaid {
-        Some(bought) => bought_facts(bought, Fact::strong("Amount not paid", bought.amount)),
+        Some(bought) => bought_facts(bought, Fact::strong("Amount not paid", &bought.amount)),
         None => vec![Fact::new("Subscription", &plan)],
     };
-    facts.push(Fact::new("Ended on", moment(ended_at)));
+    facts.push(Fact::new("Ended on", &moment(ended_at)));
     if let Some(bought) = unpaid {
         paragraphs.push("We will not try to collect the amount below again.".to_owned());
         facts.push(payment_number(bought));
@@ -241,10 +203,7 @@ fn registered(method: &MethodLabel, at: Timestamp) -> Letter {
         kind: "Payment method",
         title: "Payment method registered",
         paragraphs: vec![what.to_owned()],
-        facts: vec![
-            Fact::strong("Payment method", label),
-            Fact::new("Registered on", moment(at)),
-        ],
+        facts: vec![Fact::strong("Payment method", &label), Fact::new("Registered on", &moment(at))],
         closing: vec!["If this was not you, please write to us right away at the address below.".to_owned()],
         ..empty()
     }
@@ -263,7 +222,7 @@ fn removed(method: &MethodLabel, at: Timestamp) -> Letter {
             "If you have a subscription, please check that another payment method is registered before the next payment."
                 .to_owned(),
         ],
-        facts: vec![Fact::strong("Payment method", label), Fact::new("Removed on", moment(at))],
+        facts: vec![Fact::strong("Payment method", &label), Fact::new("Removed on", &moment(at))],
         link: Some(Link { words: "Check payment methods", target: Target::Manage }),
         closing: vec!["If this was not you, please write to us right away at the address below.".to_owned()],
         ..empty()
@@ -290,12 +249,12 @@ fn given_back(bought: &Bought, refunded: Money, total: Money, at: Timestamp) -> 
             format!("Part of your payment for the {plan} subscription was refunded."),
         ),
     };
-    let mut facts = vec![Fact::strong("Refunded", refunded)];
+    let mut facts = vec![Fact::strong("Refunded", &refunded)];
     if refunded != total {
-        facts.push(Fact::new("Refunded in total", total));
+        facts.push(Fact::new("Refunded in total", &total));
     }
-    facts.push(Fact::new("Refunded on", moment(at)));
-    facts.extend(bought_facts(bought, Fact::new("Amount paid", bought.amount)));
+    facts.push(Fact::new("Refunded on", &moment(at)));
+    facts.extend(bought_facts(bought, Fact::new("Amount paid", &bought.amount)));
     facts.push(payment_number(bought));
     Letter {
         subject: format!("{sort}: {plan} subscription, {refunded}"),
@@ -315,9 +274,9 @@ fn given_back(bought: &Bought, refunded: Money, total: Money, at: Timestamp) -> 
 
 fn bought_facts(bought: &Bought, amount: Fact) -> Vec<Fact> {
     vec![
-        Fact::new("Subscription", clean::name(&bought.plan_name)),
-        Fact::new("Seats", bought.seats),
-        Fact::new("Period", period(bought.period)),
+        Fact::new("Subscription", &clean::name(&bought.plan_name)),
+        Fact::new("Seats", &bought.seats),
+        Fact::new("Period", &period(bought.period)),
         amount,
     ]
 }
@@ -352,12 +311,7 @@ fn day(at: Timestamp) -> String {
 pub(super) fn moment(at: Timestamp) -> String {
     let at = at.to_zoned(seoul());
     let (hour, afternoon) = super::twelve_hours(at.hour());
-    format!(
-        "{}, {hour}:{:02} {} (KST)",
-        date(at.date()),
-        at.minute(),
-        if afternoon { "PM" } else { "AM" }
-    )
+    format!("{}, {hour}:{:02} {} (KST)", date(at.date()), at.minute(), if afternoon { "PM" } else { "AM" })
 }
 
 /// `December 1 – 31, 2026`: the last day, not the day after it. A period never leaves its month.
@@ -366,11 +320,5 @@ pub(super) fn period(period: Period) -> String {
     if start == last {
         return date(start);
     }
-    format!(
-        "{} {} – {}, {}",
-        month_in_english(start.month()),
-        start.day(),
-        last.day(),
-        last.year()
-    )
+    format!("{} {} – {}, {}", month_in_english(start.month()), start.day(), last.day(), last.year())
 }

@@ -11,44 +11,23 @@ use billing_core::{Date, Timestamp};
 /// Writes a notice's mail.
 pub(super) fn letter(notice: &Notice) -> Letter {
     let said = match &notice.body {
-        NoticeBody::Receipt {
-            bought,
-            vat,
-            paid_at,
-            receipt_url,
-            next_billing,
-        } => receipt(bought, *vat, *paid_at, receipt_url.as_deref(), *next_billing),
-        NoticeBody::PaymentFailed {
-            bought,
-            reason,
-            retried: true,
-            until,
-        } => retried(bought, *reason, *until),
-        NoticeBody::PaymentFailed {
-            bought,
-            reason,
-            retried: false,
-            until,
-        } => awaited(bought, *reason, *until),
-        NoticeBody::SubscriptionEnded {
-            plan_name,
-            reason,
-            unpaid,
-            ended_at,
-        } => ended(plan_name, *reason, unpaid.as_ref(), *ended_at),
+        NoticeBody::Receipt { bought, vat, paid_at, receipt_url, next_billing } => {
+            receipt(bought, *vat, *paid_at, receipt_url.as_deref(), *next_billing)
+        }
+        NoticeBody::PaymentFailed { bought, reason, retried: true, until } => retried(bought, *reason, *until),
+        NoticeBody::PaymentFailed { bought, reason, retried: false, until } => awaited(bought, *reason, *until),
+        NoticeBody::SubscriptionEnded { plan_name, reason, unpaid, ended_at } => {
+            ended(plan_name, *reason, unpaid.as_ref(), *ended_at)
+        }
         NoticeBody::MethodRegistered { method, at } => registered(method, *at),
         NoticeBody::MethodRemoved { method, at } => removed(method, *at),
-        NoticeBody::Refunded {
-            bought,
-            refunded,
-            total_refunded,
-            at,
-        } => given_back(bought, *refunded, *total_refunded, *at),
+        NoticeBody::Refunded { bought, refunded, total_refunded, at } => {
+            given_back(bought, *refunded, *total_refunded, *at)
+        }
     };
     let name = notice.name.as_ref().and_then(|name| clean::person(name.expose()));
     Letter {
-        greeting: name.map_or("안녕하세요.".to_owned(), |name| format!("{name} 님, 안녕하세요.")),
-        ..said
+        greeting: name.map_or("안녕하세요.".to_owned(), |name| format!("{name} 님, 안녕하세요.")), ..said
     }
 }
 
@@ -76,33 +55,22 @@ fn empty() -> Letter {
 fn receipt(bought: &Bought, vat: Money, paid_at: Timestamp, url: Option<&str>, next_billing: Option<Date>) -> Letter {
     let plan = clean::name(&bought.plan_name);
     let start = bought.period.start();
-    let mut facts = bought_facts(bought, Fact::strong("결제 금액", bought.amount));
+    let mut facts = bought_facts(bought, Fact::strong("결제 금액", &bought.amount));
     if !vat.is_zero() {
-        facts.push(Fact::new("부가세 포함", vat));
+        facts.push(Fact::new("부가세 포함", &vat));
     }
-    facts.push(Fact::new("결제 일시", moment(paid_at)));
-    facts.extend(next_billing.map(|next| Fact::new("다음 결제일", date(next))));
+    facts.push(Fact::new("결제 일시", &moment(paid_at)));
+    facts.extend(next_billing.map(|next| Fact::new("다음 결제일", &date(next))));
     facts.push(payment_number(bought));
     Letter {
-        subject: format!(
-            "{}년 {}월 영수증: {plan} 구독 {}",
-            start.year(),
-            start.month(),
-            bought.amount
-        ),
-        preheader: format!(
-            "{plan} 구독 요금이 결제되었습니다. 이용 기간은 {}입니다.",
-            period(bought.period)
-        ),
+        subject: format!("{}년 {}월 영수증: {plan} 구독 {}", start.year(), start.month(), bought.amount),
+        preheader: format!("{plan} 구독 요금이 결제되었습니다. 이용 기간은 {}입니다.", period(bought.period)),
         kind: "영수증",
         title: "결제가 완료되었습니다",
         figure: Some(bought.amount.to_string()),
         paragraphs: vec![format!("{plan} 구독 요금이 결제되었습니다. 이용해 주셔서 감사합니다.")],
         facts,
-        link: url.and_then(clean::https).map(|url| Link {
-            words: "영수증 보기",
-            target: Target::Url(url),
-        }),
+        link: url.and_then(clean::https).map(|url| Link { words: "영수증 보기", target: Target::Url(url) }),
         ..empty()
     }
 }
@@ -116,10 +84,7 @@ fn retried(bought: &Bought, reason: Reason, at: Timestamp) -> Letter {
                 before_retry(reason).to_owned(),
                 "새 결제 수단을 등록하시면 기다리지 않고 바로 다시 시도합니다.".to_owned(),
             ],
-            link: Link {
-                words: "결제 수단 변경하기",
-                target: Target::Manage,
-            },
+            link: Link { words: "결제 수단 변경하기", target: Target::Manage },
         }),
         closing: vec!["다음 결제 결과도 메일로 알려 드립니다. 계속 결제되지 않으면 구독이 종료됩니다.".to_owned()],
         ..failed(bought, reason)
@@ -130,27 +95,20 @@ fn awaited(bought: &Bought, reason: Reason, until: Timestamp) -> Letter {
     let no_retry = "지금 등록된 결제 수단으로는 다시 시도하지 않습니다.";
     let at_once = "새 결제 수단을 등록하시면 바로 다시 결제를 시도합니다.";
     let or_else = "이때까지 결제되지 않으면 구독이 종료됩니다.";
-    let lines = if reason == Reason::NoMethod {
-        vec![at_once, or_else]
-    } else {
-        vec![no_retry, at_once, or_else]
-    };
+    let lines = if reason == Reason::NoMethod { vec![at_once, or_else] } else { vec![no_retry, at_once, or_else] };
     Letter {
         subject: format!("결제 실패: {}까지 새 결제 수단을 등록해 주세요", day(until)),
         next: Some(Next {
             heading: format!("{}까지 새 결제 수단을 등록해 주세요", moment(until)),
             lines: lines.into_iter().map(str::to_owned).collect(),
-            link: Link {
-                words: "결제 수단 등록하기",
-                target: Target::Manage,
-            },
+            link: Link { words: "결제 수단 등록하기", target: Target::Manage },
         }),
         ..failed(bought, reason)
     }
 }
 
 fn failed(bought: &Bought, reason: Reason) -> Letter {
-    let mut facts = bought_facts(bought, Fact::strong("결제할 금액", bought.amount));
+    let mut facts = bought_facts(bought, Fact::strong("결제할 금액", &bought.amount));
     facts.push(payment_number(bought));
     Letter {
         preheader: why(reason).to_owned(),
@@ -208,10 +166,10 @@ fn ended(plan_name: &str, reason: EndReason, unpaid: Option<&Bought>, ended_at: 
         ),
     };
     let mut facts = match unpaid {
-        Some(bought) => bought_facts(bought, Fact::strong("미결제 금액", bought.amount)),
+        Some(bought) => bought_facts(bought, Fact::strong("미결제 금액", &bought.amount)),
         None => vec![Fact::new("구독", &plan)],
     };
-    facts.push(Fact::new("종료 일시", moment(ended_at)));
+    facts.push(Fact::new("종료 일시", &moment(ended_at)));
     if let Some(bought) = unpaid {
         paragraphs.push("아래 금액의 결제는 더 이상 시도하지 않습니다.".to_owned());
         facts.push(payment_number(bought));
@@ -237,7 +195,7 @@ fn registered(method: &MethodLabel, at: Timestamp) -> Letter {
         kind: "결제 수단",
         title: "결제 수단이 등록되었습니다",
         paragraphs: vec!["이제 이 결제 수단으로 구독 요금을 결제할 수 있습니다.".to_owned()],
-        facts: vec![Fact::strong("결제 수단", label), Fact::new("등록 일시", moment(at))],
+        facts: vec![Fact::strong("결제 수단", &label), Fact::new("등록 일시", &moment(at))],
         closing: vec!["직접 등록하지 않으셨다면 아래 문의처로 바로 알려 주세요.".to_owned()],
         ..empty()
     }
@@ -254,11 +212,8 @@ fn removed(method: &MethodLabel, at: Timestamp) -> Letter {
             "앞으로 이 결제 수단으로는 결제되지 않습니다.".to_owned(),
             "이용 중인 구독이 있다면, 다음 결제일 전에 다른 결제 수단이 등록되어 있는지 확인해 주세요.".to_owned(),
         ],
-        facts: vec![Fact::strong("결제 수단", label), Fact::new("삭제 일시", moment(at))],
-        link: Some(Link {
-            words: "결제 수단 확인하기",
-            target: Target::Manage,
-        }),
+        facts: vec![Fact::strong("결제 수단", &label), Fact::new("삭제 일시", &moment(at))],
+        link: Some(Link { words: "결제 수단 확인하기", target: Target::Manage }),
         closing: vec!["직접 삭제하지 않으셨다면 아래 문의처로 바로 알려 주세요.".to_owned()],
         ..empty()
     }
@@ -268,28 +223,22 @@ fn given_back(bought: &Bought, refunded: Money, total: Money, at: Timestamp) -> 
     let plan = clean::name(&bought.plan_name);
     let whole = total == bought.amount;
     let (sort, title, what) = match (whole, refunded == total) {
-        (true, true) => (
-            "환불",
-            "결제 금액이 전액 환불되었습니다",
-            format!("{plan} 구독 요금이 전액 환불되었습니다."),
-        ),
+        (true, true) => ("환불", "결제 금액이 전액 환불되었습니다", format!("{plan} 구독 요금이 전액 환불되었습니다.")),
         (true, false) => (
             "환불",
             "남은 금액이 모두 환불되었습니다",
             format!("{plan} 구독 요금의 남은 금액이 환불되어, 이제 전액이 환불되었습니다."),
         ),
-        (false, _) => (
-            "일부 환불",
-            "결제 금액의 일부가 환불되었습니다",
-            format!("{plan} 구독 요금의 일부가 환불되었습니다."),
-        ),
+        (false, _) => {
+            ("일부 환불", "결제 금액의 일부가 환불되었습니다", format!("{plan} 구독 요금의 일부가 환불되었습니다."))
+        }
     };
-    let mut facts = vec![Fact::strong("환불 금액", refunded)];
+    let mut facts = vec![Fact::strong("환불 금액", &refunded)];
     if refunded != total {
-        facts.push(Fact::new("총 환불 금액", total));
+        facts.push(Fact::new("총 환불 금액", &total));
     }
-    facts.push(Fact::new("환불 일시", moment(at)));
-    facts.extend(bought_facts(bought, Fact::new("결제 금액", bought.amount)));
+    facts.push(Fact::new("환불 일시", &moment(at)));
+    facts.extend(bought_facts(bought, Fact::new("결제 금액", &bought.amount)));
     facts.push(payment_number(bought));
     Letter {
         subject: format!("{sort}: {plan} 구독 {refunded}"),
@@ -306,9 +255,9 @@ fn given_back(bought: &Bought, refunded: Money, total: Money, at: Timestamp) -> 
 
 fn bought_facts(bought: &Bought, amount: Fact) -> Vec<Fact> {
     vec![
-        Fact::new("구독", clean::name(&bought.plan_name)),
-        Fact::new("좌석 수", format!("{}개", bought.seats)),
-        Fact::new("이용 기간", period(bought.period)),
+        Fact::new("구독", &clean::name(&bought.plan_name)),
+        Fact::new("좌석 수", &format!("{}개", bought.seats)),
+        Fact::new("이용 기간", &period(bought.period)),
         amount,
     ]
 }
@@ -343,20 +292,11 @@ fn day(at: Timestamp) -> String {
 pub(super) fn moment(at: Timestamp) -> String {
     let at = at.to_zoned(seoul());
     let (hour, afternoon) = super::twelve_hours(at.hour());
-    format!(
-        "{} {} {hour}:{:02}",
-        date(at.date()),
-        if afternoon { "오후" } else { "오전" },
-        at.minute()
-    )
+    format!("{} {} {hour}:{:02}", date(at.date()), if afternoon { "오후" } else { "오전" }, at.minute())
 }
 
 /// `2026년 12월 1일 ~ 12월 31일`: the last day, not the day after it. A period never leaves its month.
 pub(super) fn period(period: Period) -> String {
     let (start, last) = (period.start(), super::last_day(period));
-    if start == last {
-        date(start)
-    } else {
-        format!("{} ~ {}월 {}일", date(start), last.month(), last.day())
-    }
+    if start == last { date(start) } else { format!("{} ~ {}월 {}일", date(start), last.month(), last.day()) }
 }

@@ -51,12 +51,7 @@ fn notice(locale: Locale, body: NoticeBody) -> Notice {
         Locale::Ko => "김민지",
         Locale::En => "Minji Kim",
     };
-    Notice {
-        to: Private::new("kim@example.com"),
-        name: Some(Private::new(name)),
-        locale,
-        body,
-    }
+    Notice { to: Private::new("kim@example.com"), name: Some(Private::new(name)), locale, body }
 }
 
 fn bought(amount: Money) -> Bought {
@@ -70,26 +65,13 @@ fn bought(amount: Money) -> Bought {
 }
 
 fn card() -> MethodLabel {
-    MethodLabel {
-        kind: MethodKind::Card,
-        name: Some("신한카드".to_owned()),
-        last4: Some("1234".to_owned()),
-    }
+    MethodLabel { kind: MethodKind::Card, name: Some("신한카드".to_owned()), last4: Some("1234".to_owned()) }
 }
 
 fn failed(reason: Reason) -> NoticeBody {
     let retried = reason.severity() == Severity::Soft;
-    let until = at(if retried {
-        "2026-12-02T10:00+09:00"
-    } else {
-        "2026-12-06T10:00+09:00"
-    });
-    NoticeBody::PaymentFailed {
-        bought: bought(krw(30_000)),
-        reason,
-        retried,
-        until,
-    }
+    let until = at(if retried { "2026-12-02T10:00+09:00" } else { "2026-12-06T10:00+09:00" });
+    NoticeBody::PaymentFailed { bought: bought(krw(30_000)), reason, retried, until }
 }
 
 /// Every sort of mail there is.
@@ -115,47 +97,18 @@ fn bodies() -> Vec<(&'static str, NoticeBody)> {
         ended_at: at(ended_at),
     };
     vec![
-        (
-            "receipt",
-            receipt(
-                krw(30_000),
-                Some("https://receipt.example/r?id=1&lang=ko"),
-                Some("2027-01-01"),
-            ),
-        ),
-        (
-            "receipt_in_dollars_the_last",
-            receipt(Money::new(3_000, Currency::Usd).unwrap(), None, None),
-        ),
+        ("receipt", receipt(krw(30_000), Some("https://receipt.example/r?id=1&lang=ko"), Some("2027-01-01"))),
+        ("receipt_in_dollars_the_last", receipt(Money::new(3_000, Currency::Usd).unwrap(), None, None)),
         ("payment_failed_and_retried", failed(Reason::InsufficientFunds)),
         ("payment_failed_for_good", failed(Reason::Expired)),
         ("payment_failed_without_method", failed(Reason::NoMethod)),
         (
             "subscription_ended_unpaid",
-            ended(
-                EndReason::PaymentFailed,
-                Some(bought(krw(30_000))),
-                "2026-12-06T10:00:04+09:00",
-            ),
+            ended(EndReason::PaymentFailed, Some(bought(krw(30_000))), "2026-12-06T10:00:04+09:00"),
         ),
-        (
-            "subscription_ended_canceled",
-            ended(EndReason::Canceled, None, "2027-01-01T10:00+09:00"),
-        ),
-        (
-            "method_registered",
-            NoticeBody::MethodRegistered {
-                method: card(),
-                at: at("2026-11-22T09:05+09:00"),
-            },
-        ),
-        (
-            "method_removed",
-            NoticeBody::MethodRemoved {
-                method: card(),
-                at: at("2026-11-23T00:05+09:00"),
-            },
-        ),
+        ("subscription_ended_canceled", ended(EndReason::Canceled, None, "2027-01-01T10:00+09:00")),
+        ("method_registered", NoticeBody::MethodRegistered { method: card(), at: at("2026-11-22T09:05+09:00") }),
+        ("method_removed", NoticeBody::MethodRemoved { method: card(), at: at("2026-11-23T00:05+09:00") }),
         ("refunded_in_full", refund(30_000, 30_000)),
         ("refunded_in_part", refund(10_000, 10_000)),
         ("refunded_more", refund(5_000, 15_000)),
@@ -169,27 +122,17 @@ fn written(locale: Locale, body: NoticeBody) -> Mail {
 
 /// A mail with hostile text in every place that takes text from outside.
 fn hostile(text: &str) -> Vec<Mail> {
-    let method = MethodLabel {
-        kind: MethodKind::Card,
-        name: Some(text.to_owned()),
-        last4: Some(text.to_owned()),
-    };
-    let sender = Sender {
-        brand: text.to_owned(),
-        company_line: Some(text.to_owned()),
-        ..sender()
-    };
+    let method = MethodLabel { kind: MethodKind::Card, name: Some(text.to_owned()), last4: Some(text.to_owned()) };
+    let sender = Sender { brand: text.to_owned(), company_line: Some(text.to_owned()), ..sender() };
     let mut mails = Vec::new();
     for (_, mut body) in bodies() {
         match &mut body {
-            NoticeBody::Receipt {
-                bought, receipt_url, ..
-            } => {
+            NoticeBody::Receipt { bought, receipt_url, .. } => {
                 bought.plan_name = text.to_owned();
                 *receipt_url = Some(format!("https://receipt.example/{text}"));
             }
             NoticeBody::PaymentFailed { bought, .. } | NoticeBody::Refunded { bought, .. } => {
-                bought.plan_name = text.to_owned()
+                bought.plan_name = text.to_owned();
             }
             NoticeBody::SubscriptionEnded { plan_name, unpaid, .. } => {
                 *plan_name = text.to_owned();
@@ -202,10 +145,7 @@ fn hostile(text: &str) -> Vec<Mail> {
             }
         }
         for locale in LOCALES {
-            let notice = Notice {
-                name: Some(Private::new(text)),
-                ..notice(locale, body.clone())
-            };
+            let notice = Notice { name: Some(Private::new(text)), ..notice(locale, body.clone()) };
             mails.push(render(&notice, &sender).unwrap());
         }
     }
@@ -217,10 +157,7 @@ fn every_mail_reads_as_it_was_approved() {
     for (name, body) in bodies() {
         for locale in LOCALES {
             let mail = written(locale, body.clone());
-            insta::assert_snapshot!(
-                format!("{name}.{}", locale.tag()),
-                format!("{}\n\n{}", mail.subject, mail.text)
-            );
+            insta::assert_snapshot!(format!("{name}.{}", locale.tag()), format!("{}\n\n{}", mail.subject, mail.text));
         }
     }
 }
@@ -230,10 +167,7 @@ fn the_html_is_as_it_was_approved() {
     for (name, body) in bodies() {
         if matches!(name, "receipt" | "payment_failed_and_retried") {
             for locale in LOCALES {
-                insta::assert_snapshot!(
-                    format!("{name}.{}.html", locale.tag()),
-                    written(locale, body.clone()).html
-                );
+                insta::assert_snapshot!(format!("{name}.{}.html", locale.tag()), written(locale, body.clone()).html);
             }
         }
     }
@@ -248,11 +182,8 @@ fn write_every_mail_to_a_folder() {
     std::fs::create_dir_all(&folder).unwrap();
     for (name, body) in bodies() {
         for locale in LOCALES {
-            std::fs::write(
-                folder.join(format!("{name}.{}.html", locale.tag())),
-                written(locale, body.clone()).html,
-            )
-            .unwrap();
+            std::fs::write(folder.join(format!("{name}.{}.html", locale.tag())), written(locale, body.clone()).html)
+                .unwrap();
         }
     }
 }
@@ -263,15 +194,9 @@ fn the_html_says_what_the_text_says() {
         for locale in LOCALES {
             let mail = written(locale, body.clone());
             let said = mail.text.split("\n--\n").next().unwrap();
-            for line in said
-                .lines()
-                .filter(|line| !line.is_empty() && !line.contains("https://"))
-            {
+            for line in said.lines().filter(|line| !line.is_empty() && !line.contains("https://")) {
                 for part in line.trim_start_matches("- ").trim_end_matches(':').split(": ") {
-                    assert!(
-                        mail.html.contains(part.trim()) || part.trim().contains('\''),
-                        "{name} {locale:?}: {part}"
-                    );
+                    assert!(mail.html.contains(part.trim()) || part.trim().contains('\''), "{name} {locale:?}: {part}");
                 }
             }
         }
@@ -290,15 +215,8 @@ fn hostile_text_is_escaped_in_html() {
 
 #[test]
 fn no_line_break_reaches_a_subject_or_adds_a_line_to_a_body() {
-    for (mail, plain) in hostile("a\r\nBcc: eve\u{2028}\u{85}\u{b}\u{7f}b")
-        .iter()
-        .zip(hostile("a Bcc: eve b"))
-    {
-        assert!(
-            !mail.subject.chars().any(|c| c.is_control() || c == '\u{2028}'),
-            "{:?}",
-            mail.subject
-        );
+    for (mail, plain) in hostile("a\r\nBcc: eve\u{2028}\u{85}\u{b}\u{7f}b").iter().zip(hostile("a Bcc: eve b")) {
+        assert!(!mail.subject.chars().any(|c| c.is_control() || c == '\u{2028}'), "{:?}", mail.subject);
         assert_eq!(mail.subject, plain.subject);
         assert_eq!(mail.text, plain.text);
     }
@@ -306,26 +224,16 @@ fn no_line_break_reaches_a_subject_or_adds_a_line_to_a_body() {
 
 #[test]
 fn an_endless_name_stays_short() {
-    for mail in hostile(&"가".repeat(5_000))
-        .iter()
-        .filter(|mail| !mail.subject.contains("영수증"))
-    {
-        assert!(mail.html.len() < 60_000);
+    for mail in hostile(&"가".repeat(5_000)) {
+        assert!(mail.html.len() < 60_000 && mail.subject.chars().count() < 256);
     }
 }
 
 #[test]
 fn a_greeting_does_without_a_name() {
     for (locale, greeting) in [(Locale::Ko, "안녕하세요."), (Locale::En, "Hello,")] {
-        for name in [
-            None,
-            Some(Private::new(" \n ")),
-            Some(Private::new("visit https://evil.example")),
-        ] {
-            let nameless = Notice {
-                name,
-                ..notice(locale, failed(Reason::Unknown))
-            };
+        for name in [None, Some(Private::new(" \n ")), Some(Private::new("visit https://evil.example"))] {
+            let nameless = Notice { name, ..notice(locale, failed(Reason::Unknown)) };
             let mail = render(&nameless, &sender()).unwrap();
             assert!(mail.text.lines().any(|line| line == greeting), "{}", mail.text);
             assert!(!mail.html.contains("evil"));
@@ -335,25 +243,13 @@ fn a_greeting_does_without_a_name() {
 
 #[test]
 fn each_reason_has_its_own_sentence_in_both_languages() {
-    for (locale, why) in [
-        (Locale::Ko, ko::why as fn(Reason) -> &'static str),
-        (Locale::En, en::why),
-    ] {
+    for (locale, why) in [(Locale::Ko, ko::why as fn(Reason) -> &'static str), (Locale::En, en::why)] {
         assert_eq!(REASONS.map(why).iter().collect::<BTreeSet<_>>().len(), REASONS.len());
         for reason in REASONS {
             let sentence = why(reason);
             assert!(sentence.ends_with('.') && sentence.len() > 20, "{sentence}");
-            assert!(
-                !sentence.contains("고객님") && !sentence.contains("your fault"),
-                "{sentence}"
-            );
-            assert!(
-                written(locale, failed(reason))
-                    .text
-                    .replace('\n', " ")
-                    .contains(sentence),
-                "{sentence}"
-            );
+            assert!(!sentence.contains("고객님") && !sentence.contains("your fault"), "{sentence}");
+            assert!(written(locale, failed(reason)).text.replace('\n', " ").contains(sentence), "{sentence}");
         }
     }
 }
@@ -363,30 +259,13 @@ fn a_failed_payment_promises_a_retry_or_asks_for_a_method_never_both() {
     for reason in REASONS {
         let soft = reason.severity() == Severity::Soft;
         let (ko, en) = (written(Locale::Ko, failed(reason)), written(Locale::En, failed(reason)));
-        assert_eq!(
-            ko.text.contains("2026년 12월 2일 오전 10:00에 다시 결제를 시도합니다"),
-            soft
-        );
-        assert_eq!(
-            ko.text
-                .contains("2026년 12월 6일 오전 10:00까지 새 결제 수단을 등록해 주세요"),
-            !soft
-        );
-        assert_eq!(
-            en.text
-                .contains("We will try again on December 2, 2026, 10:00 AM (KST)"),
-            soft
-        );
-        assert_eq!(
-            en.text.contains("register a new payment method by December 6, 2026"),
-            !soft
-        );
+        assert_eq!(ko.text.contains("2026년 12월 2일 오전 10:00에 다시 결제를 시도합니다"), soft);
+        assert_eq!(ko.text.contains("2026년 12월 6일 오전 10:00까지 새 결제 수단을 등록해 주세요"), !soft);
+        assert_eq!(en.text.contains("We will try again on December 2, 2026, 10:00 AM (KST)"), soft);
+        assert_eq!(en.text.contains("register a new payment method by December 6, 2026"), !soft);
         for mail in [ko, en] {
             assert!(mail.text.contains(&sender().manage_url));
-            assert!(
-                mail.html
-                    .contains("https://sivera.example/billing?tab=method&#38;from=mail")
-            );
+            assert!(mail.html.contains("https://sivera.example/billing?tab=method&#38;from=mail"));
         }
     }
 }
@@ -401,14 +280,9 @@ fn a_receipt_says_nothing_of_failure_and_a_failure_nothing_of_success() {
                 "receipt" | "receipt_in_dollars_the_last" => {
                     &["실패", "않았습니다", "종료", "fail", "not go through", "ended"]
                 }
-                "payment_failed_and_retried" | "payment_failed_for_good" | "payment_failed_without_method" => &[
-                    "영수증",
-                    "결제되었습니다",
-                    "receipt",
-                    "received",
-                    "thank you",
-                    "감사합니다",
-                ],
+                "payment_failed_and_retried" | "payment_failed_for_good" | "payment_failed_without_method" => {
+                    &["영수증", "결제되었습니다", "receipt", "received", "thank you", "감사합니다"]
+                }
                 _ => &[],
             };
             for word in never {
@@ -424,11 +298,7 @@ fn a_receipt_states_the_tax_only_where_there_is_any() {
     assert!(written(Locale::Ko, won.clone()).text.contains("부가세 포함: 2,727원"));
     assert!(written(Locale::En, won).text.contains("VAT included: 2,727원"));
     assert!(!written(Locale::Ko, dollars.clone()).text.contains("부가세"));
-    assert!(
-        written(Locale::En, dollars.clone())
-            .text
-            .contains("Amount paid: $30.00")
-    );
+    assert!(written(Locale::En, dollars.clone()).text.contains("Amount paid: $30.00"));
     assert!(!written(Locale::En, dollars).text.contains("VAT"));
 }
 
@@ -466,33 +336,19 @@ fn a_period_is_shown_by_its_first_and_last_day() {
 #[test]
 fn a_payment_method_is_called_by_its_name_or_else_by_its_kind() {
     let of = |kind, name: Option<&str>, last4: Option<&str>| NoticeBody::MethodRegistered {
-        method: MethodLabel {
-            kind,
-            name: name.map(str::to_owned),
-            last4: last4.map(str::to_owned),
-        },
+        method: MethodLabel { kind, name: name.map(str::to_owned), last4: last4.map(str::to_owned) },
         at: at("2026-12-01T10:00+09:00"),
     };
     for (body, ko, en) in [
-        (
-            of(MethodKind::Card, Some("신한카드"), Some("1234")),
-            "신한카드 1234",
-            "신한카드 1234",
-        ),
+        (of(MethodKind::Card, Some("신한카드"), Some("1234")), "신한카드 1234", "신한카드 1234"),
         (of(MethodKind::Card, None, Some("1234")), "카드 1234", "Card 1234"),
         (of(MethodKind::Paypal, None, None), "PayPal", "PayPal"),
         (of(MethodKind::EasyPay, Some(" "), None), "간편결제", "Easy pay"),
         (of(MethodKind::Mobile, None, None), "휴대폰 결제", "Mobile phone bill"),
         (of(MethodKind::Transfer, None, None), "계좌이체", "Bank transfer"),
     ] {
-        assert_eq!(
-            written(Locale::Ko, body.clone()).subject,
-            format!("[Sivera] 결제 수단 등록: {ko}")
-        );
-        assert_eq!(
-            written(Locale::En, body).subject,
-            format!("[Sivera] Payment method registered: {en}")
-        );
+        assert_eq!(written(Locale::Ko, body.clone()).subject, format!("[Sivera] 결제 수단 등록: {ko}"));
+        assert_eq!(written(Locale::En, body).subject, format!("[Sivera] Payment method registered: {en}"));
     }
 }
 

@@ -32,15 +32,7 @@ pub(super) fn wrapped(text: &str) -> String {
 
 /// How wide a word is: Hangul and the other East Asian scripts take two columns a character.
 fn columns(word: &str) -> usize {
-    word.chars()
-        .map(|c| {
-            if ('\u{1100}'..='\u{ffdc}').contains(&c) && !is_narrow(c) {
-                2usize
-            } else {
-                1
-            }
-        })
-        .sum()
+    word.chars().map(|c| if ('\u{1100}'..='\u{ffdc}').contains(&c) && !is_narrow(c) { 2usize } else { 1 }).sum()
 }
 
 /// General punctuation and symbols between the Hangul Jamo and the East Asian blocks.
@@ -60,15 +52,8 @@ mod tests {
     #[test]
     fn no_line_is_wider_than_the_window_but_a_word_that_is() {
         let url = format!("https://example.com/{}", "x".repeat(90));
-        let text = wrapped(&format!(
-            "{}\n\n- {}\n{url}\n",
-            "결제 수단 ".repeat(20),
-            "payment method ".repeat(12)
-        ));
-        assert!(
-            text.lines().all(|line| columns(line) <= COLUMNS || line == url),
-            "{text}"
-        );
+        let text = wrapped(&format!("{}\n\n- {}\n{url}\n", "결제 수단 ".repeat(20), "payment method ".repeat(12)));
+        assert!(text.lines().all(|line| columns(line) <= COLUMNS || line == url), "{text}");
         assert!(
             text.lines()
                 .filter(|line| line.contains("payment"))

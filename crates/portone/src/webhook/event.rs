@@ -144,20 +144,11 @@ impl Event {
         };
         let raw_type = text(&event, "type")?;
         let kind = match known(raw_type) {
-            None => EventKind::Other {
-                kind: raw_type.to_owned(),
-            },
+            None => EventKind::Other { kind: raw_type.to_owned() },
             Some(known) => known.with(data(&event)?)?,
         };
-        let timestamp = event
-            .get("timestamp")
-            .and_then(Value::as_str)
-            .and_then(|text| text.parse().ok());
-        Ok(Self {
-            kind,
-            timestamp,
-            raw_type: raw_type.to_owned(),
-        })
+        let timestamp = event.get("timestamp").and_then(Value::as_str).and_then(|text| text.parse().ok());
+        Ok(Self { kind, timestamp, raw_type: raw_type.to_owned() })
     }
 }
 

@@ -41,11 +41,9 @@ impl<'a> WebhookHeaders<'a> {
     pub fn from_iter(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<Self, VerifyError> {
         let (mut id, mut timestamp, mut signature) = (None, None, None);
         for (name, value) in headers {
-            for (known, slot) in [
-                (ID_HEADER, &mut id),
-                (TIMESTAMP_HEADER, &mut timestamp),
-                (SIGNATURE_HEADER, &mut signature),
-            ] {
+            for (known, slot) in
+                [(ID_HEADER, &mut id), (TIMESTAMP_HEADER, &mut timestamp), (SIGNATURE_HEADER, &mut signature)]
+            {
                 if name.eq_ignore_ascii_case(known) && slot.replace(value).is_some() {
                     return Err(VerifyError::DuplicateHeader(known));
                 }

@@ -39,9 +39,7 @@ impl WebhookSecret {
             return Err(InvalidWebhookSecret::Empty);
         }
         // HMAC takes keys of any length; the error cannot occur, and refusing is right if it ever does.
-        Hmac::new_from_slice(&key)
-            .map(Self)
-            .map_err(|_| InvalidWebhookSecret::Empty)
+        Hmac::new_from_slice(&key).map(Self).map_err(|_| InvalidWebhookSecret::Empty)
     }
 
     /// A signature in the making.

@@ -77,10 +77,7 @@ impl<'a> VerifiedWebhook<'a> {
 impl fmt::Debug for VerifiedWebhook<'_> {
     /// Without the body, which may hold a billing key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifiedWebhook")
-            .field("id", &self.id)
-            .field("body_bytes", &self.body.len())
-            .finish()
+        f.debug_struct("VerifiedWebhook").field("id", &self.id).field("body_bytes", &self.body.len()).finish()
     }
 }
 
@@ -94,17 +91,10 @@ pub fn verify<'a>(
     now: Timestamp,
 ) -> Result<VerifiedWebhook<'a>, VerifyError> {
     check_timestamp(headers.timestamp, now)?;
-    let macs: Vec<_> = secrets
-        .iter()
-        .map(|secret| mac(secret, headers.id, headers.timestamp, body))
-        .collect();
+    let macs: Vec<_> = secrets.iter().map(|secret| mac(secret, headers.id, headers.timestamp, body)).collect();
     let matches = signatures(headers.signature)
         .any(|signature| macs.iter().any(|mac| mac.clone().verify_slice(&signature).is_ok()));
-    if matches {
-        Ok(VerifiedWebhook { id: headers.id, body })
-    } else {
-        Err(VerifyError::NoMatchingSignature)
-    }
+    if matches { Ok(VerifiedWebhook { id: headers.id, body }) } else { Err(VerifyError::NoMatchingSignature) }
 }
 
 /// Signs a webhook as `PortOne` does: the value of the `webhook-signature` header. For simulators and tests.

@@ -13,10 +13,7 @@ use crate::samples::{self, KEY, SECRET, attempt, client, id, key, order, store_c
 /// A server that gives everyone the same answer.
 pub(crate) async fn answering(status: u16, body: Value) -> MockServer {
     let server = MockServer::start().await;
-    Mock::given(any())
-        .respond_with(ResponseTemplate::new(status).set_body_json(body))
-        .mount(&server)
-        .await;
+    Mock::given(any()).respond_with(ResponseTemplate::new(status).set_body_json(body)).mount(&server).await;
     server
 }
 
@@ -32,11 +29,7 @@ fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
 }
 
 pub(crate) fn query(request: &Request, name: &str) -> Option<String> {
-    request
-        .url
-        .query_pairs()
-        .find(|(key, _)| key == name)
-        .map(|(_, value)| value.into_owned())
+    request.url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
 fn receipt() -> Value {
@@ -47,10 +40,7 @@ fn receipt() -> Value {
 async fn the_secret_travels_in_the_portone_scheme() {
     let server = answering(200, samples::paid()).await;
     client(&server.uri()).payment(&id()).await.unwrap();
-    assert_eq!(
-        header(&seen(&server).await, "authorization"),
-        Some(format!("PortOne {SECRET}").as_str())
-    );
+    assert_eq!(header(&seen(&server).await, "authorization"), Some(format!("PortOne {SECRET}").as_str()));
 }
 
 #[tokio::test]
@@ -64,23 +54,14 @@ async fn another_secret_takes_over_on_a_clone() {
 #[tokio::test]
 async fn the_quotes_belong_to_the_idempotency_key() {
     let server = answering(200, receipt()).await;
-    client(&server.uri())
-        .pay_with_billing_key(&id(), &attempt(), &order())
-        .await
-        .unwrap();
-    assert_eq!(
-        header(&seen(&server).await, "idempotency-key"),
-        Some("\"payment1-attempt-1\"")
-    );
+    client(&server.uri()).pay_with_billing_key(&id(), &attempt(), &order()).await.unwrap();
+    assert_eq!(header(&seen(&server).await, "idempotency-key"), Some("\"payment1-attempt-1\""));
 }
 
 #[tokio::test]
 async fn a_charge_is_a_json_post() {
     let server = answering(200, receipt()).await;
-    let receipt = store_client(&server.uri())
-        .pay_with_billing_key(&id(), &attempt(), &order())
-        .await
-        .unwrap();
+    let receipt = store_client(&server.uri()).pay_with_billing_key(&id(), &attempt(), &order()).await.unwrap();
     assert_eq!(receipt.pg_tx_id, "pg-1");
     assert!(receipt.paid_at.is_some());
     let request = seen(&server).await;
@@ -94,10 +75,7 @@ async fn a_charge_is_a_json_post() {
 #[tokio::test]
 async fn a_receipt_without_a_time_is_still_a_receipt() {
     let server = answering(200, json!({"payment": {"pgTxId": "pg-1"}})).await;
-    let receipt = client(&server.uri())
-        .pay_with_billing_key(&id(), &attempt(), &order())
-        .await
-        .unwrap();
+    let receipt = client(&server.uri()).pay_with_billing_key(&id(), &attempt(), &order()).await.unwrap();
     assert_eq!(receipt.paid_at, None);
 }
 
@@ -105,14 +83,8 @@ async fn a_receipt_without_a_time_is_still_a_receipt() {
 async fn a_payment_id_is_one_path_segment_whatever_it_holds() {
     let server = answering(200, receipt()).await;
     let id = PaymentId::new("a/b c?d#e%2F한").unwrap();
-    client(&server.uri())
-        .pay_with_billing_key(&id, &attempt(), &order())
-        .await
-        .unwrap();
-    assert_eq!(
-        seen(&server).await.url.path(),
-        "/payments/a%2Fb%20c%3Fd%23e%252F%ED%95%9C/billing-key"
-    );
+    client(&server.uri()).pay_with_billing_key(&id, &attempt(), &order()).await.unwrap();
+    assert_eq!(seen(&server).await.url.path(), "/payments/a%2Fb%20c%3Fd%23e%252F%ED%95%9C/billing-key");
 }
 
 #[test]
@@ -126,10 +98,7 @@ fn ids_that_would_leave_their_path_segment_are_refused() {
 #[tokio::test]
 async fn a_path_in_the_base_url_is_kept() {
     let server = answering(200, samples::paid()).await;
-    client(&format!("{}/prefix/", server.uri()))
-        .payment(&id())
-        .await
-        .unwrap();
+    client(&format!("{}/prefix/", server.uri())).payment(&id()).await.unwrap();
     assert_eq!(seen(&server).await.url.path(), "/prefix/payments/payment1");
 }
 
@@ -171,10 +140,7 @@ fn page() -> Value {
 #[tokio::test]
 async fn a_list_of_keys_takes_its_store_in_the_filter() {
     let server = answering(200, json!({"items": [samples::issued()], "page": page()})).await;
-    store_client(&server.uri())
-        .billing_keys(&BillingKeyQuery::default())
-        .await
-        .unwrap();
+    store_client(&server.uri()).billing_keys(&BillingKeyQuery::default()).await.unwrap();
     let body: Value = serde_json::from_str(&query(&seen(&server).await, "requestBody").unwrap()).unwrap();
     assert_eq!(body, json!({"filter": {"storeId": "store-1"}}));
 }
@@ -182,15 +148,9 @@ async fn a_list_of_keys_takes_its_store_in_the_filter() {
 #[tokio::test]
 async fn a_list_by_cursor_gives_payments_with_their_cursors() {
     let server = answering(200, json!({"items": [{"payment": samples::paid(), "cursor": "c1"}]})).await;
-    let items = store_client(&server.uri())
-        .payments_by_cursor(&CursorQuery::default())
-        .await
-        .unwrap();
+    let items = store_client(&server.uri()).payments_by_cursor(&CursorQuery::default()).await.unwrap();
     assert_eq!(items[0].1.as_str(), "c1");
-    assert_eq!(
-        query(&seen(&server).await, "requestBody").as_deref(),
-        Some(r#"{"storeId":"store-1"}"#)
-    );
+    assert_eq!(query(&seen(&server).await, "requestBody").as_deref(), Some(r#"{"storeId":"store-1"}"#));
 }
 
 #[tokio::test]
@@ -201,10 +161,7 @@ async fn a_deletion_takes_everything_in_the_query() {
         requester: Some(Requester::Customer),
         skip_webhook: Some(true),
     };
-    store_client(&server.uri())
-        .delete_billing_key(&key(), &delete, Some(&attempt()))
-        .await
-        .unwrap();
+    store_client(&server.uri()).delete_billing_key(&key(), &delete, Some(&attempt())).await.unwrap();
     let request = seen(&server).await;
     assert_eq!(request.method.as_str(), "DELETE");
     assert_eq!(
@@ -217,10 +174,7 @@ async fn a_deletion_takes_everything_in_the_query() {
 #[tokio::test]
 async fn an_accepted_cancellation_is_not_a_refund() {
     let server = answering(200, json!({"cancellation": samples::cancellation("REQUESTED")})).await;
-    let cancellation = client(&server.uri())
-        .cancel_payment(&id(), None, &samples::full_cancel())
-        .await
-        .unwrap();
+    let cancellation = client(&server.uri()).cancel_payment(&id(), None, &samples::full_cancel()).await.unwrap();
     assert!(matches!(cancellation, Cancellation::Requested(_)));
     assert_eq!(header(&seen(&server).await, "idempotency-key"), None);
 }
@@ -228,15 +182,9 @@ async fn an_accepted_cancellation_is_not_a_refund() {
 #[tokio::test]
 async fn a_resend_may_name_the_webhook() {
     let server = answering(200, json!({"webhook": {"id": "w1", "url": "https://example.com"}})).await;
-    let webhook = store_client(&server.uri())
-        .resend_webhook(&id(), Some("w1"))
-        .await
-        .unwrap();
+    let webhook = store_client(&server.uri()).resend_webhook(&id(), Some("w1")).await.unwrap();
     assert_eq!(webhook.id, "w1");
-    assert_eq!(
-        seen(&server).await.body_json::<Value>().unwrap(),
-        json!({"storeId": "store-1", "webhookId": "w1"})
-    );
+    assert_eq!(seen(&server).await.body_json::<Value>().unwrap(), json!({"storeId": "store-1", "webhookId": "w1"}));
 }
 
 #[tokio::test]
@@ -267,14 +215,7 @@ fn a_secret_that_does_not_fit_a_header_is_refused() {
 
 #[test]
 fn a_base_url_that_is_not_plain_is_refused() {
-    for bad in [
-        "",
-        "api.portone.io",
-        "ftp://x",
-        "https://u:p@x",
-        "https://x?q",
-        "https://x#f",
-    ] {
+    for bad in ["", "api.portone.io", "ftp://x", "https://u:p@x", "https://x?q", "https://x#f"] {
         let built = Client::builder(ApiSecret::new(SECRET).unwrap()).base_url(bad).build();
         assert!(matches!(built, Err(BuildError::BaseUrl)), "{bad}");
     }

@@ -18,25 +18,15 @@ use crate::samples::{self, attempt, full_cancel, full_order, id, key, order, sto
 struct Contract(Value);
 
 impl Contract {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "where the contract lies is the developer's to say"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "where the contract lies is the developer's to say")]
     fn find() -> Option<Self> {
         let path = std::env::var("PORTONE_OPENAPI").unwrap_or_else(|_| {
-            concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/../../../shared/portone/v2.openapi.subset.json"
-            )
-            .to_owned()
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/portone/v2.openapi.subset.json").to_owned()
         });
         let Ok(text) = std::fs::read_to_string(&path) else {
             // Past the test harness, which swallows what passing tests print.
             let mut stderr = std::io::stderr();
-            let _ = writeln!(
-                stderr,
-                "SKIPPED: PortOne's OpenAPI document is not here; name it in PORTONE_OPENAPI"
-            );
+            let _ = writeln!(stderr, "SKIPPED: PortOne's OpenAPI document is not here; name it in PORTONE_OPENAPI");
             return None;
         };
         Some(Self(serde_json::from_str(&text).unwrap()))
@@ -108,19 +98,11 @@ fn request_body(request: &Request) -> Value {
 async fn charges_keep_the_contract() {
     let Some(contract) = Contract::find() else { return };
     let mut separated = order();
-    let name = CustomerName::Separated {
-        first: "A".into(),
-        last: "B".into(),
-    };
-    separated.customer = Some(CustomerInput {
-        name: Some(name),
-        ..Default::default()
-    });
+    let name = CustomerName::Separated { first: "A".into(), last: "B".into() };
+    separated.customer = Some(CustomerInput { name: Some(name), ..Default::default() });
     for order in [order(), full_order(), separated] {
         let server = answering(200, json!({})).await;
-        let _ = store_client(&server.uri())
-            .pay_with_billing_key(&id(), &attempt(), &order)
-            .await;
+        let _ = store_client(&server.uri()).pay_with_billing_key(&id(), &attempt(), &order).await;
         contract.assert_request("BillingKeyPaymentInput", &seen(&server).await.body_json().unwrap());
     }
 }
@@ -130,9 +112,7 @@ async fn cancellations_keep_the_contract() {
     let Some(contract) = Contract::find() else { return };
     for cancel in [CancelPayment::new("asked"), full_cancel()] {
         let server = answering(200, json!({})).await;
-        let _ = store_client(&server.uri())
-            .cancel_payment(&id(), Some(&attempt()), &cancel)
-            .await;
+        let _ = store_client(&server.uri()).cancel_payment(&id(), Some(&attempt()), &cancel).await;
         let request = seen(&server).await;
         assert_eq!(request.url.path(), "/payments/payment1/cancel");
         contract.assert_request("CancelPaymentBody", &request.body_json().unwrap());
@@ -170,12 +150,7 @@ async fn lists_of_payments_keep_the_contract() {
         let _ = store_client(&server.uri()).payments(&query).await;
         contract.assert_request("GetPaymentsBody", &request_body(&seen(&server).await));
     }
-    let full = CursorQuery {
-        from: time,
-        until: time,
-        cursor: Some(Cursor::new("c")),
-        size: Some(1_000),
-    };
+    let full = CursorQuery { from: time, until: time, cursor: Some(Cursor::new("c")), size: Some(1_000) };
     for query in [CursorQuery::default(), full] {
         let server = answering(200, json!({})).await;
         let _ = store_client(&server.uri()).payments_by_cursor(&query).await;
@@ -189,10 +164,7 @@ async fn lists_of_billing_keys_keep_the_contract() {
     let time = Some("2026-12-01T00:00:00Z".parse().unwrap());
     let full = BillingKeyQuery {
         page: Some(PageRequest { number: 0, size: 10 }),
-        sort: Some(BillingKeySort {
-            by: BillingKeyTime::IssuedAt,
-            order: SortOrder::Desc,
-        }),
+        sort: Some(BillingKeySort { by: BillingKeyTime::IssuedAt, order: SortOrder::Desc }),
         time_range_field: Some(BillingKeyTime::StatusTimestamp),
         from: time,
         until: time,
@@ -217,25 +189,13 @@ async fn resends_keep_the_contract() {
 #[tokio::test]
 async fn deletions_use_the_contracts_query_fields() {
     let Some(contract) = Contract::find() else { return };
-    let delete = DeleteBillingKey {
-        reason: Some("r".into()),
-        requester: Some(Requester::Admin),
-        skip_webhook: Some(true),
-    };
+    let delete =
+        DeleteBillingKey { reason: Some("r".into()), requester: Some(Requester::Admin), skip_webhook: Some(true) };
     let server = answering(200, json!({})).await;
-    let _ = store_client(&server.uri())
-        .delete_billing_key(&key(), &delete, None)
-        .await;
-    let known = contract.0["paths"]["/billing-keys/{billingKey}"]["delete"]["parameters"]
-        .as_array()
-        .unwrap();
+    let _ = store_client(&server.uri()).delete_billing_key(&key(), &delete, None).await;
+    let known = contract.0["paths"]["/billing-keys/{billingKey}"]["delete"]["parameters"].as_array().unwrap();
     for (name, _) in seen(&server).await.url.query_pairs() {
-        assert!(
-            known
-                .iter()
-                .any(|field| field["in"] == "query" && field["name"] == *name),
-            "{name}"
-        );
+        assert!(known.iter().any(|field| field["in"] == "query" && field["name"] == *name), "{name}");
     }
 }
 
@@ -256,17 +216,11 @@ fn every_error_type_of_the_contract_is_known() {
     let Some(contract) = Contract::find() else { return };
     let mut known = 0;
     for (name, schema) in contract.0["components"]["schemas"].as_object().unwrap() {
-        let Some(types) = schema["discriminator"]["mapping"]
-            .as_object()
-            .filter(|_| name.ends_with("Error"))
-        else {
+        let Some(types) = schema["discriminator"]["mapping"].as_object().filter(|_| name.ends_with("Error")) else {
             continue;
         };
         for kind in types.keys() {
-            assert!(
-                !matches!(ErrorKind::from(kind.as_str()), ErrorKind::Other(_)),
-                "{kind} in {name}"
-            );
+            assert!(!matches!(ErrorKind::from(kind.as_str()), ErrorKind::Other(_)), "{kind} in {name}");
             known += 1;
         }
     }

@@ -13,10 +13,7 @@ use crate::samples::{KEY, SECRET, attempt, client, id, key, order};
 
 async fn charge_answered(status: u16, body: Value) -> Error {
     let server = answering(status, body).await;
-    client(&server.uri())
-        .pay_with_billing_key(&id(), &attempt(), &order())
-        .await
-        .unwrap_err()
+    client(&server.uri()).pay_with_billing_key(&id(), &attempt(), &order()).await.unwrap_err()
 }
 
 async fn read_answered(answer: ResponseTemplate) -> Error {
@@ -46,26 +43,9 @@ async fn a_declined_card_is_a_502_and_a_known_outcome() {
     let body = json!({"type": "PG_PROVIDER", "message": "no", "pgCode": "REJECT", "pgMessage": "over limit"});
     let error = charge_answered(502, body).await;
     assert!(!error.outcome_unknown());
-    let Error::Api(ApiError {
-        status,
-        kind,
-        message,
-        pg,
-    }) = error
-    else {
-        panic!("{error:?}")
-    };
-    assert_eq!(
-        (status, kind, message.as_deref()),
-        (502, ErrorKind::PgProvider, Some("no"))
-    );
-    assert_eq!(
-        pg,
-        Some(PgFailure {
-            code: "REJECT".into(),
-            message: "over limit".into()
-        })
-    );
+    let Error::Api(ApiError { status, kind, message, pg }) = error else { panic!("{error:?}") };
+    assert_eq!((status, kind, message.as_deref()), (502, ErrorKind::PgProvider, Some("no")));
+    assert_eq!(pg, Some(PgFailure { code: "REJECT".into(), message: "over limit".into() }));
 }
 
 #[tokio::test]
@@ -97,11 +77,8 @@ async fn a_type_nobody_knows_is_kept_and_proves_nothing() {
 
 #[tokio::test]
 async fn a_json_error_without_a_type_is_not_portones() {
-    for (status, body) in [
-        (429, json!({"message": "Too Many Requests"})),
-        (500, json!([])),
-        (502, json!({"type": 1})),
-    ] {
+    for (status, body) in [(429, json!({"message": "Too Many Requests"})), (500, json!([])), (502, json!({"type": 1}))]
+    {
         assert_eq!(not_json(&charge_answered(status, body).await).0, status);
     }
 }
@@ -120,10 +97,7 @@ async fn a_page_of_html_is_kept_as_a_short_clean_excerpt() {
 #[tokio::test]
 async fn an_empty_body_is_not_json_whatever_the_status() {
     for status in [200, 204, 401, 404, 502] {
-        assert_eq!(
-            not_json(&read_answered(ResponseTemplate::new(status)).await),
-            (status, "")
-        );
+        assert_eq!(not_json(&read_answered(ResponseTemplate::new(status)).await), (status, ""));
     }
 }
 
@@ -162,10 +136,7 @@ async fn nobody_listening_is_a_failure_to_connect() {
 
 #[tokio::test]
 async fn a_connection_closed_without_an_answer_breaks_the_request() {
-    let error = client(&server(Vec::new(), Then::Close))
-        .payment(&id())
-        .await
-        .unwrap_err();
+    let error = client(&server(Vec::new(), Then::Close)).payment(&id()).await.unwrap_err();
     assert_eq!(phase(&error), TransportPhase::Request);
 }
 
@@ -184,19 +155,12 @@ async fn json_that_stops_early_is_not_json() {
 
 fn impatient(base_url: &str) -> Client {
     let secret = ApiSecret::new(SECRET).unwrap();
-    Client::builder(secret)
-        .base_url(base_url)
-        .read_timeout(Duration::from_millis(50))
-        .build()
-        .unwrap()
+    Client::builder(secret).base_url(base_url).read_timeout(Duration::from_millis(50)).build().unwrap()
 }
 
 #[tokio::test]
 async fn silence_is_a_timeout() {
-    let error = impatient(&server(Vec::new(), Then::Hang))
-        .payment(&id())
-        .await
-        .unwrap_err();
+    let error = impatient(&server(Vec::new(), Then::Hang)).payment(&id()).await.unwrap_err();
     assert_eq!(phase(&error), TransportPhase::Timeout);
 }
 
@@ -210,10 +174,7 @@ async fn silence_inside_the_body_is_a_timeout() {
 #[tokio::test]
 async fn a_body_declared_too_big_is_not_read() {
     let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", MAX_ANSWER_BYTES + 1);
-    let error = client(&server(answer.into_bytes(), Then::Hang))
-        .payment(&id())
-        .await
-        .unwrap_err();
+    let error = client(&server(answer.into_bytes(), Then::Hang)).payment(&id()).await.unwrap_err();
     assert_eq!(phase(&error), TransportPhase::TooBig);
 }
 
@@ -231,10 +192,7 @@ async fn no_error_holds_the_billing_key_or_the_secret() {
     let envelope = json!({"type": echo, "message": echo, "pgCode": echo, "pgMessage": echo});
     let mut errors = vec![
         client(&nobody()).billing_key(&key()).await.unwrap_err(),
-        impatient(&server(Vec::new(), Then::Hang))
-            .billing_key(&key())
-            .await
-            .unwrap_err(),
+        impatient(&server(Vec::new(), Then::Hang)).billing_key(&key()).await.unwrap_err(),
         charge_answered(404, envelope).await,
         charge_answered(404, json!(echo)).await,
         charge_answered(200, json!(echo)).await,

@@ -1,9 +1,5 @@
 //! Everything this crate promises, seen from outside.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "tests stop where they fail, helpers included"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests stop where they fail, helpers included")]
 
 mod answers;
 mod client;

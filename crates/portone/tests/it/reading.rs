@@ -16,16 +16,10 @@ fn payment(document: Value) -> Payment {
 fn a_paid_payment_is_read() {
     let payment = payment(paid());
     assert_eq!(payment.status, PaymentStatus::Paid);
-    assert_eq!(
-        (payment.amount.total, payment.amount.paid, payment.currency),
-        (9_900, 9_900, Currency::Krw)
-    );
+    assert_eq!((payment.amount.total, payment.amount.paid, payment.currency), (9_900, 9_900, Currency::Krw));
     assert_eq!(payment.billing_key, Some(key()));
     let channel = payment.channel.unwrap();
-    assert_eq!(
-        (channel.kind, channel.pg_provider.as_str()),
-        (ChannelKind::Test, "TOSSPAYMENTS")
-    );
+    assert_eq!((channel.kind, channel.pg_provider.as_str()), (ChannelKind::Test, "TOSSPAYMENTS"));
     assert_eq!(payment.paid_at.unwrap().to_string(), "2026-12-01T00:00:01Z");
     assert_eq!(payment.customer.id.as_deref(), Some("user-1"));
     assert_eq!(payment.customer.email.unwrap().expose(), "sentinel@example.com");
@@ -60,16 +54,7 @@ fn money_is_never_guessed() {
 #[test]
 fn a_null_is_as_good_as_nothing() {
     let mut document = paid();
-    for field in [
-        "customer",
-        "channel",
-        "disputes",
-        "cancellations",
-        "orderName",
-        "billingKey",
-        "pgTxId",
-        "failure",
-    ] {
+    for field in ["customer", "channel", "disputes", "cancellations", "orderName", "billingKey", "pgTxId", "failure"] {
         document[field] = Value::Null;
     }
     assert_eq!(payment(document).disputes, []);
@@ -112,29 +97,20 @@ fn cancellations_are_read_with_their_payment() {
 fn a_billing_key_is_read_with_its_methods() {
     let info: BillingKeyInfo = serde_json::from_value(issued()).unwrap();
     assert_eq!((info.status, info.billing_key), (BillingKeyStatus::Issued, key()));
-    assert_eq!(
-        (info.issue_id.as_deref(), info.customer.id.as_deref()),
-        (Some("issue-1"), Some("user-1"))
-    );
+    assert_eq!((info.issue_id.as_deref(), info.customer.id.as_deref()), (Some("issue-1"), Some("user-1")));
     assert_eq!(info.channels[0].kind, ChannelKind::Live);
     let [
         BillingKeyMethod::Card(card),
         BillingKeyMethod::EasyPay { provider, method },
         BillingKeyMethod::Mobile { phone_number: Some(_) },
         BillingKeyMethod::Paypal { email: None },
-        BillingKeyMethod::Transfer {
-            account_number: Some(_),
-            ..
-        },
+        BillingKeyMethod::Transfer { account_number: Some(_), .. },
     ] = &info.methods[..]
     else {
         panic!("{:?}", info.methods)
     };
     assert_eq!(card.number.as_ref().unwrap().expose(), "1234********5678");
-    assert_eq!(
-        (provider.as_deref(), method.as_deref()),
-        (Some("KAKAOPAY"), Some(&BillingKeyMethod::Charge))
-    );
+    assert_eq!((provider.as_deref(), method.as_deref()), (Some("KAKAOPAY"), Some(&BillingKeyMethod::Charge)));
 }
 
 #[test]
@@ -142,10 +118,5 @@ fn a_method_nobody_knows_is_kept() {
     let mut document = issued();
     document["methods"] = json!([{"type": "BillingKeyPaymentMethodShell", "card": null}]);
     let info: BillingKeyInfo = serde_json::from_value(document).unwrap();
-    assert_eq!(
-        info.methods,
-        [BillingKeyMethod::Other {
-            kind: "BillingKeyPaymentMethodShell".into()
-        }]
-    );
+    assert_eq!(info.methods, [BillingKeyMethod::Other { kind: "BillingKeyPaymentMethodShell".into() }]);
 }

@@ -10,19 +10,12 @@ pub(crate) const SECRET: &str = "sentinel-api-secret";
 pub(crate) const KEY: &str = "billing-key-sentinel";
 
 pub(crate) fn client(base_url: &str) -> Client {
-    Client::builder(ApiSecret::new(SECRET).unwrap())
-        .base_url(base_url)
-        .build()
-        .unwrap()
+    Client::builder(ApiSecret::new(SECRET).unwrap()).base_url(base_url).build().unwrap()
 }
 
 pub(crate) fn store_client(base_url: &str) -> Client {
     let secret = ApiSecret::new(SECRET).unwrap();
-    Client::builder(secret)
-        .base_url(base_url)
-        .store_id(StoreId::new("store-1"))
-        .build()
-        .unwrap()
+    Client::builder(secret).base_url(base_url).store_id(StoreId::new("store-1")).build().unwrap()
 }
 
 pub(crate) fn id() -> PaymentId {
@@ -60,12 +53,7 @@ pub(crate) fn full_order() -> BillingKeyPayment {
     order.installment_month = Some(0);
     order.country = Some("KR".into());
     order.notice_urls = vec!["https://example.com/hook".into()];
-    order.products = vec![Product {
-        id: "pro".into(),
-        name: "Pro".into(),
-        amount: 9_900,
-        quantity: 1,
-    }];
+    order.products = vec![Product { id: "pro".into(), name: "Pro".into(), amount: 9_900, quantity: 1 }];
     order.product_count = Some(1);
     order.product_type = Some(ProductType::Digital);
     order.shipping_address = Some(address());
@@ -127,10 +115,7 @@ pub(crate) fn failed() -> Value {
     }
     fields.insert("status".into(), json!("FAILED"));
     fields.insert("failedAt".into(), json!("2026-12-01T00:00:01Z"));
-    fields.insert(
-        "failure".into(),
-        json!({"reason": "declined", "pgCode": "REJECT", "pgMessage": "over limit"}),
-    );
+    fields.insert("failure".into(), json!({"reason": "declined", "pgCode": "REJECT", "pgMessage": "over limit"}));
     payment
 }
 

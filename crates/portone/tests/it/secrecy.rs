@@ -11,14 +11,7 @@ const WEBHOOK_SECRET: &str = "c2VudGluZWw="; // "sentinel"
 
 fn assert_silent(value: &impl Debug) {
     for text in [format!("{value:?}"), format!("{value:#?}")] {
-        for hidden in [
-            "sentinel",
-            "Sentinel",
-            "01000000000",
-            "1234****",
-            "110-000",
-            "c2VudGluZWw",
-        ] {
+        for hidden in ["sentinel", "Sentinel", "01000000000", "1234****", "110-000", "c2VudGluZWw"] {
             assert!(!text.contains(hidden), "{hidden} in {text}");
         }
     }
@@ -54,10 +47,5 @@ fn a_webhook_does_not_print_its_billing_key() {
 fn an_unusable_secret_is_refused_without_being_quoted() {
     assert_silent(&ApiSecret::new("sentinel\n").unwrap_err());
     assert_silent(&WebhookSecret::new("sentinel!").unwrap_err());
-    assert!(
-        !ApiSecret::new("sentinel\n")
-            .unwrap_err()
-            .to_string()
-            .contains("sentinel")
-    );
+    assert!(!ApiSecret::new("sentinel\n").unwrap_err().to_string().contains("sentinel"));
 }

@@ -36,9 +36,7 @@ fn signed_by(signature: &str) -> Result<(), VerifyError> {
 fn parse_bytes(body: &[u8]) -> Result<Event, ParseError> {
     let signature = webhook::sign(&secret(SECRET), ID, at(SECONDS), body);
     let headers = WebhookHeaders::new(ID.as_bytes(), SECONDS.as_bytes(), signature.as_bytes()).unwrap();
-    webhook::verify(&[secret(SECRET)], &headers, body, at(SECONDS))
-        .unwrap()
-        .parse()
+    webhook::verify(&[secret(SECRET)], &headers, body, at(SECONDS)).unwrap().parse()
 }
 
 fn parse(body: &Value) -> Result<Event, ParseError> {
@@ -54,10 +52,7 @@ fn the_known_vectors_verify_and_are_reproduced() {
         let body = text("body").as_bytes();
         let names = [ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER];
         let headers = WebhookHeaders::from_iter(names.map(|name| (name, text(name).as_bytes()))).unwrap();
-        assert_eq!(
-            webhook::sign(&secret, text(ID_HEADER), now, body),
-            text(SIGNATURE_HEADER)
-        );
+        assert_eq!(webhook::sign(&secret, text(ID_HEADER), now, body), text(SIGNATURE_HEADER));
         let webhook = webhook::verify(&[secret], &headers, body, now).unwrap();
         assert_eq!((webhook.id(), webhook.body()), (text(ID_HEADER), body));
     }
@@ -76,75 +71,40 @@ fn header_names_match_in_any_case_among_others() {
 
 #[test]
 fn a_missing_header_is_named() {
-    let all = [
-        (ID_HEADER, ID),
-        (TIMESTAMP_HEADER, SECONDS),
-        (SIGNATURE_HEADER, SIGNATURE),
-    ];
+    let all = [(ID_HEADER, ID), (TIMESTAMP_HEADER, SECONDS), (SIGNATURE_HEADER, SIGNATURE)];
     for (missing, _) in all {
-        let rest = all
-            .into_iter()
-            .filter(|(name, _)| *name != missing)
-            .map(|(name, value)| (name, value.as_bytes()));
-        assert_eq!(
-            WebhookHeaders::from_iter(rest),
-            Err(VerifyError::MissingHeader(missing))
-        );
+        let rest = all.into_iter().filter(|(name, _)| *name != missing).map(|(name, value)| (name, value.as_bytes()));
+        assert_eq!(WebhookHeaders::from_iter(rest), Err(VerifyError::MissingHeader(missing)));
     }
 }
 
 #[test]
 fn an_empty_header_is_missing() {
-    assert_eq!(
-        verdict("", SECONDS, SIGNATURE),
-        Err(VerifyError::MissingHeader(ID_HEADER))
-    );
+    assert_eq!(verdict("", SECONDS, SIGNATURE), Err(VerifyError::MissingHeader(ID_HEADER)));
 }
 
 #[test]
 fn a_repeated_header_is_named() {
-    let all = [
-        (ID_HEADER, ID),
-        (TIMESTAMP_HEADER, SECONDS),
-        (SIGNATURE_HEADER, SIGNATURE),
-    ];
+    let all = [(ID_HEADER, ID), (TIMESTAMP_HEADER, SECONDS), (SIGNATURE_HEADER, SIGNATURE)];
     for (repeated, value) in all {
         let upper = repeated.to_uppercase();
-        let headers = all
-            .into_iter()
-            .chain([(upper.as_str(), value)])
-            .map(|(name, value)| (name, value.as_bytes()));
-        assert_eq!(
-            WebhookHeaders::from_iter(headers),
-            Err(VerifyError::DuplicateHeader(repeated))
-        );
+        let headers = all.into_iter().chain([(upper.as_str(), value)]).map(|(name, value)| (name, value.as_bytes()));
+        assert_eq!(WebhookHeaders::from_iter(headers), Err(VerifyError::DuplicateHeader(repeated)));
     }
 }
 
 #[test]
 fn repeated_headers_joined_by_a_gateway_are_refused() {
     let twice = |text: &str| format!("{text},{text}");
-    assert_eq!(
-        verdict(&twice(ID), SECONDS, SIGNATURE),
-        Err(VerifyError::NoMatchingSignature)
-    );
-    assert_eq!(
-        verdict(ID, &twice(SECONDS), SIGNATURE),
-        Err(VerifyError::InvalidTimestamp)
-    );
-    assert_eq!(
-        verdict(ID, SECONDS, &twice(SIGNATURE)),
-        Err(VerifyError::NoMatchingSignature)
-    );
+    assert_eq!(verdict(&twice(ID), SECONDS, SIGNATURE), Err(VerifyError::NoMatchingSignature));
+    assert_eq!(verdict(ID, &twice(SECONDS), SIGNATURE), Err(VerifyError::InvalidTimestamp));
+    assert_eq!(verdict(ID, SECONDS, &twice(SIGNATURE)), Err(VerifyError::NoMatchingSignature));
 }
 
 #[test]
 fn headers_beyond_reason_are_refused() {
     let long = "1".repeat(MAX_HEADER_BYTES + 1);
-    assert_eq!(
-        verdict(&long, SECONDS, SIGNATURE),
-        Err(VerifyError::HeaderTooLong(ID_HEADER))
-    );
+    assert_eq!(verdict(&long, SECONDS, SIGNATURE), Err(VerifyError::HeaderTooLong(ID_HEADER)));
     assert_eq!(verdict("한", SECONDS, SIGNATURE), Err(VerifyError::NotAscii(ID_HEADER)));
     let not_text = WebhookHeaders::new(ID.as_bytes(), b"\xff", SIGNATURE.as_bytes());
     assert_eq!(not_text, Err(VerifyError::NotAscii(TIMESTAMP_HEADER)));
@@ -163,14 +123,8 @@ fn a_wrong_secret_does_not_verify() {
 
 #[test]
 fn id_timestamp_and_body_are_all_signed() {
-    assert_eq!(
-        verdict("another-id", SECONDS, SIGNATURE),
-        Err(VerifyError::NoMatchingSignature)
-    );
-    assert_eq!(
-        verdict(ID, "1714039201", SIGNATURE),
-        Err(VerifyError::NoMatchingSignature)
-    );
+    assert_eq!(verdict("another-id", SECONDS, SIGNATURE), Err(VerifyError::NoMatchingSignature));
+    assert_eq!(verdict(ID, "1714039201", SIGNATURE), Err(VerifyError::NoMatchingSignature));
     let headers = WebhookHeaders::new(ID.as_bytes(), SECONDS.as_bytes(), SIGNATURE.as_bytes()).unwrap();
     let verdict = webhook::verify(&[secret(SECRET)], &headers, b"{}", at(SECONDS));
     assert_eq!(verdict, Err(VerifyError::NoMatchingSignature));
@@ -179,14 +133,8 @@ fn id_timestamp_and_body_are_all_signed() {
 #[test]
 fn one_good_signature_among_several_is_enough() {
     let decoy = "AAAAERspSjUAnx8CvPtk1FoKRwbyI5Dg3Uj9585DiMQ=";
-    assert_eq!(
-        signed_by(&format!("v1,{decoy} v2,{decoy} {SIGNATURE} v1,{decoy}")),
-        Ok(())
-    );
-    assert_eq!(
-        signed_by(&format!("v1,{decoy} v2,{decoy}")),
-        Err(VerifyError::NoMatchingSignature)
-    );
+    assert_eq!(signed_by(&format!("v1,{decoy} v2,{decoy} {SIGNATURE} v1,{decoy}")), Ok(()));
+    assert_eq!(signed_by(&format!("v1,{decoy} v2,{decoy}")), Err(VerifyError::NoMatchingSignature));
 }
 
 #[test]
@@ -205,10 +153,7 @@ fn what_is_not_v1_or_not_base64_is_not_ours() {
         "v1".to_owned(),
         "한".to_owned(),
     ] {
-        let refused = matches!(
-            signed_by(&bad),
-            Err(VerifyError::NoMatchingSignature | VerifyError::NotAscii(_))
-        );
+        let refused = matches!(signed_by(&bad), Err(VerifyError::NoMatchingSignature | VerifyError::NotAscii(_)));
         assert!(refused, "{bad}");
         if bad.is_ascii() {
             assert_eq!(signed_by(&format!("{bad}  {SIGNATURE}")), Ok(()), "skips {bad}");
@@ -238,15 +183,7 @@ fn three_hundred_seconds_pass_and_one_more_does_not() {
 
 #[test]
 fn a_timestamp_is_ascii_digits() {
-    for bad in [
-        "+1714039200",
-        "-1714039200",
-        " 1714039200",
-        "1714039200.0",
-        "0x10",
-        "1e9",
-        "99999999999999999999",
-    ] {
+    for bad in ["+1714039200", "-1714039200", " 1714039200", "1714039200.0", "0x10", "1e9", "99999999999999999999"] {
         assert_eq!(verdict(ID, bad, SIGNATURE), Err(VerifyError::InvalidTimestamp), "{bad}");
     }
     assert_eq!(verdict(ID, "9223372036854775807", SIGNATURE), Err(VerifyError::TooNew));
@@ -258,14 +195,8 @@ fn a_webhook_secret_is_base64_with_or_without_its_prefix() {
     assert!(WebhookSecret::new("whsec_pzQGE83cSIRKM4/WH5QY+g==").is_ok());
     assert_eq!(WebhookSecret::new("").unwrap_err(), InvalidWebhookSecret::Empty);
     assert_eq!(WebhookSecret::new("whsec_").unwrap_err(), InvalidWebhookSecret::Empty);
-    assert_eq!(
-        WebhookSecret::new("not base64").unwrap_err(),
-        InvalidWebhookSecret::NotBase64
-    );
-    assert_eq!(
-        WebhookSecret::new("pzQGE83cSIRKM4/WH5QY+g==\n").unwrap_err(),
-        InvalidWebhookSecret::NotBase64
-    );
+    assert_eq!(WebhookSecret::new("not base64").unwrap_err(), InvalidWebhookSecret::NotBase64);
+    assert_eq!(WebhookSecret::new("pzQGE83cSIRKM4/WH5QY+g==\n").unwrap_err(), InvalidWebhookSecret::NotBase64);
 }
 
 #[test]
@@ -277,11 +208,7 @@ fn any_bytes_can_be_signed_but_only_utf8_parsed() {
 #[test]
 fn a_body_nested_too_deeply_is_an_error_and_no_crash() {
     let deep = |open: &str, close: &str| {
-        let body = format!(
-            r#"{{"type":"New","x":{}1{}}}"#,
-            open.repeat(100_000),
-            close.repeat(100_000)
-        );
+        let body = format!(r#"{{"type":"New","x":{}1{}}}"#, open.repeat(100_000), close.repeat(100_000));
         parse_bytes(body.as_bytes())
     };
     assert_eq!(deep("[", "]"), Err(ParseError::NotJson));
@@ -301,17 +228,8 @@ fn a_body_is_an_object_with_a_type() {
 
 #[test]
 fn a_type_nobody_knows_is_other_whatever_it_carries() {
-    for kind in [
-        "Transaction.Teleported",
-        "BillingKey",
-        "transaction.paid",
-        "Transaction.Paid ",
-        "",
-    ] {
-        for body in [
-            json!({"type": kind}),
-            json!({"type": kind, "timestamp": 1, "data": "x"}),
-        ] {
+    for kind in ["Transaction.Teleported", "BillingKey", "transaction.paid", "Transaction.Paid ", ""] {
+        for body in [json!({"type": kind}), json!({"type": kind, "timestamp": 1, "data": "x"})] {
             let event = parse(&body).unwrap();
             assert_eq!(event.kind, EventKind::Other { kind: kind.to_owned() });
             assert_eq!(event.raw_type, kind);
@@ -340,23 +258,11 @@ fn every_known_transaction_event_decodes() {
             json!({"type": format!("Transaction.{name}"), "timestamp": "2024-04-25T10:00:00.000Z", "data": data});
         let event = parse(&body).unwrap();
         assert_eq!(event.timestamp.unwrap(), at(SECONDS));
-        let EventKind::Transaction {
-            what,
-            payment_id,
-            transaction_id,
-            store_id,
-            cancellation_id,
-        } = event.kind
-        else {
+        let EventKind::Transaction { what, payment_id, transaction_id, store_id, cancellation_id } = event.kind else {
             panic!("{name}")
         };
         assert_eq!(what, expected);
-        let ids = (
-            payment_id.as_str(),
-            transaction_id.as_str(),
-            store_id.as_str(),
-            cancellation_id.as_deref(),
-        );
+        let ids = (payment_id.as_str(), transaction_id.as_str(), store_id.as_str(), cancellation_id.as_deref());
         assert_eq!(ids, ("p", "t", "s", Some("c")));
     }
 }
@@ -372,12 +278,7 @@ fn every_known_billing_key_event_decodes() {
         ("Updated", B::Updated),
     ] {
         let body = json!({"type": format!("BillingKey.{name}"), "data": {"billingKey": "k", "storeId": "s"}});
-        let EventKind::BillingKey {
-            what,
-            billing_key,
-            store_id,
-        } = parse(&body).unwrap().kind
-        else {
+        let EventKind::BillingKey { what, billing_key, store_id } = parse(&body).unwrap().kind else {
             panic!("{name}")
         };
         assert_eq!((what, billing_key.expose(), store_id.as_str()), (expected, "k", "s"));
@@ -393,17 +294,11 @@ fn a_known_event_without_its_ids_is_an_error() {
             let mut without = data.clone();
             without.as_object_mut().unwrap().remove(field);
             let error = parse(&json!({"type": kind, "data": without})).unwrap_err();
-            assert!(
-                matches!(error, ParseError::MissingField(name) if name == field),
-                "{error}"
-            );
+            assert!(matches!(error, ParseError::MissingField(name) if name == field), "{error}");
             let mut wrong = data.clone();
             wrong[field] = json!(1);
             let error = parse(&json!({"type": kind, "data": wrong})).unwrap_err();
-            assert!(
-                matches!(error, ParseError::InvalidField(name) if name == field),
-                "{error}"
-            );
+            assert!(matches!(error, ParseError::InvalidField(name) if name == field), "{error}");
         }
         assert_eq!(parse(&json!({"type": kind})), Err(ParseError::MissingField("data")));
     }

@@ -1,0 +1,297 @@
+//! Configuration: what the operator sets. Read once, at start-up; everything that is missing or wrong is reported together.
+//!
+//! Each need is a [`Group`] of variables, and each function reads the groups it needs:
+//!
+//! ```no_run
+//! use billing_aws::config::{self, Dunning, PortOne, Tables};
+//!
+//! let (tables, portone, dunning): (Tables, PortOne, Dunning) = config::from_env()?;
+//! # Ok::<(), config::ConfigErrors>(())
+//! ```
+//!
+//! No variable holds a secret: those name the secret's entry in Secrets Manager.
+
+use crate::tables::Table;
+use billing_core::dunning::Ladder;
+use billing_core::id::StoreId;
+use billing_core::plan::{Catalogue, PlanError};
+use billing_flows::mail::Sender;
+use std::time::Duration;
+
+#[cfg(test)]
+mod tests;
+mod vars;
+
+pub use vars::{ConfigErrors, Group, Problem, Vars};
+
+/// Reads groups of variables from wherever `get` finds them.
+pub fn read<T: Group>(get: impl Fn(&str) -> Option<String>) -> Result<T, ConfigErrors> {
+    Vars::read(&get)
+}
+
+/// Reads groups of variables from the environment. Nothing else in the system reads it.
+#[expect(clippy::disallowed_methods, reason = "this is the one reader of the environment")]
+pub fn from_env<T: Group>() -> Result<T, ConfigErrors> {
+    read(|name| std::env::var(name).ok())
+}
+
+/// The catalogue this build sells: `infra/catalogue.toml`.
+pub fn catalogue() -> Result<Catalogue, PlanError> {
+    Catalogue::parse(include_str!("../../../infra/catalogue.toml"))
+}
+
+/// What the tables are called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tables {
+    /// `TABLE_BILLING_KEYS`.
+    pub billing_keys: String,
+    /// `TABLE_SUBSCRIPTIONS`.
+    pub subscriptions: String,
+    /// `TABLE_INVOICES`.
+    pub invoices: String,
+    /// `TABLE_EVENTS`.
+    pub events: String,
+}
+
+impl Tables {
+    /// Tables of one stack: `prefix-BillingKeys` and so on.
+    pub fn with_prefix(prefix: &str) -> Self {
+        let name = |table: Table| format!("{prefix}-{table}");
+        Self {
+            billing_keys: name(Table::BillingKeys),
+            subscriptions: name(Table::Subscriptions),
+            invoices: name(Table::Invoices),
+            events: name(Table::Events),
+        }
+    }
+
+    /// What a table is called.
+    pub fn name(&self, table: Table) -> &str {
+        match table {
+            Table::BillingKeys => &self.billing_keys,
+            Table::Subscriptions => &self.subscriptions,
+            Table::Invoices => &self.invoices,
+            Table::Events => &self.events,
+        }
+    }
+}
+
+impl Group for Tables {
+    fn read(vars: &mut Vars<'_>) -> Option<Self> {
+        let billing_keys = vars.required("TABLE_BILLING_KEYS", "billing-prod-BillingKeys", table_name);
+        let subscriptions = vars.required("TABLE_SUBSCRIPTIONS", "billing-prod-Subscriptions", table_name);
+        let invoices = vars.required("TABLE_INVOICES", "billing-prod-Invoices", table_name);
+        let events = vars.required("TABLE_EVENTS", "billing-prod-Events", table_name);
+        Some(Self { billing_keys: billing_keys?, subscriptions: subscriptions?, invoices: invoices?, events: events? })
+    }
+}
+
+/// How `PortOne` is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortOne {
+    /// `PORTONE_STORE_ID`: part of every payment id, so **it must never change** while anything is owed.
+    pub store_id: StoreId,
+    /// `PORTONE_API_SECRET_ID`: the entry of Secrets Manager that holds the V2 API secret, as plain text.
+    pub api_secret_id: String,
+    /// `PORTONE_BASE_URL`: the API; absent for the real one.
+    pub base_url: Option<String>,
+    /// `PORTONE_READ_TIMEOUT_SECONDS`: how long an answer is waited for. `PortOne` asks for 60 or more.
+    pub read_timeout: Duration,
+    /// `PORTONE_CONNECT_TIMEOUT_SECONDS`: how long a connection is waited for.
+    pub connect_timeout: Duration,
+}
+
+impl Group for PortOne {
+    fn read(vars: &mut Vars<'_>) -> Option<Self> {
+        let store_id =
+            vars.required("PORTONE_STORE_ID", "store-4ff4af41-85e3-4559-8eb8-0d08a2c6ceec", |text| StoreId::new(text));
+        let api_secret_id = vars.required("PORTONE_API_SECRET_ID", "billing/prod/portone-api-secret", secret_id);
+        let base_url = vars.optional("PORTONE_BASE_URL", portone::DEFAULT_BASE_URL, http_url);
+        // The lease of an attempt is 180 s; an answer that is waited for longer would come after it.
+        let read_timeout = vars.optional("PORTONE_READ_TIMEOUT_SECONDS", "60", |text| seconds(text, 120));
+        let connect_timeout = vars.optional("PORTONE_CONNECT_TIMEOUT_SECONDS", "3", |text| seconds(text, 30));
+        Some(Self {
+            store_id: store_id?,
+            api_secret_id: api_secret_id?,
+            base_url: base_url?,
+            read_timeout: read_timeout?.unwrap_or(portone::DEFAULT_READ_TIMEOUT),
+            connect_timeout: connect_timeout?.unwrap_or(portone::DEFAULT_CONNECT_TIMEOUT),
+        })
+    }
+}
+
+/// How webhooks are verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Webhooks {
+    /// `PORTONE_WEBHOOK_SECRET_ID`: the entry of Secrets Manager that holds the webhook secret, or two while one replaces the other.
+    pub secret_id: String,
+}
+
+impl Group for Webhooks {
+    fn read(vars: &mut Vars<'_>) -> Option<Self> {
+        let secret_id = vars.required("PORTONE_WEBHOOK_SECRET_ID", "billing/prod/portone-webhook-secret", secret_id);
+        Some(Self { secret_id: secret_id? })
+    }
+}
+
+/// Where messages go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queues {
+    /// `QUEUE_COLLECT_URL`: to the workers.
+    pub collect_url: String,
+    /// `QUEUE_PLAN_URL`: to the planner itself.
+    pub plan_url: String,
+}
+
+impl Group for Queues {
+    fn read(vars: &mut Vars<'_>) -> Option<Self> {
+        const COLLECT: &str = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/billing-prod-collect";
+        const PLAN: &str = "https://sqs.ap-northeast-2.amazonaws.com/123456789012/billing-prod-plan";
+        let collect_url = vars.required("QUEUE_COLLECT_URL", COLLECT, http_url);
+        let plan_url = vars.required("QUEUE_PLAN_URL", PLAN, http_url);
+        Some(Self { collect_url: collect_url?, plan_url: plan_url? })
+    }
+}
+
+/// Who mails are from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailFrom {
+    /// `MAIL_FROM`: the sending address, of an identity that SES has verified. The name beside it is the catalogue's brand.
+    pub address: String,
+    /// `MAIL_MANAGE_URL`: the page where customers change their payment method.
+    pub manage_url: String,
+    /// `MAIL_SUPPORT_EMAIL`: where customers write to, and where replies go.
+    pub support_email: String,
+    /// `MAIL_COMPANY_LINE`: the legal footer, in one line.
+    pub company_line: Option<String>,
+    /// `MAIL_CONFIGURATION_SET`: the SES configuration set that counts bounces and complaints.
+    pub configuration_set: Option<String>,
+}
+
+impl MailFrom {
+    /// The sender as mails show it.
+    pub fn sender(&self, catalogue: &Catalogue) -> Sender {
+        Sender {
+            brand: catalogue.brand().to_owned(),
+            manage_url: self.manage_url.clone(),
+            support_email: self.support_email.clone(),
+            company_line: self.company_line.clone(),
+        }
+    }
+}
+
+impl Group for MailFrom {
+    fn read(vars: &mut Vars<'_>) -> Option<Self> {
+        let address = vars.required("MAIL_FROM", "billing@sivera.example", address);
+        let manage_url = vars.required("MAIL_MANAGE_URL", "https://sivera.example/settings/billing", page_url);
+        let support_email = vars.required("MAIL_SUPPORT_EMAIL", "support@sivera.example", self::address);
+        let company_line =
+            vars.optional("MAIL_COMPANY_LINE", "(주)시베라 · 사업자등록번호 000-00-00000 · 서울", one_line);
+        let configuration_set = vars.optional("MAIL_CONFIGURATION_SET", "billing-prod", one_line);
+        Some(Self {
+            address: address?,
+            manage_url: manage_url?,
+            support_email: support_email?,
+            company_line: company_line?,
+            configuration_set: configuration_set?,
+        })
+    }
+}
+
+/// When a declined invoice is tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dunning {
+    /// `DUNNING_DAYS`: days after the first decline; absent for 1, 3 and 5.
+    pub ladder: Ladder,
+}
+
+impl Group for Dunning {
+    fn read(vars: &mut Vars<'_>) -> Option<Self> {
+        let ladder = vars.optional("DUNNING_DAYS", "1,3,5", |text| {
+            let days: Result<Vec<u32>, _> = text.split(',').map(|day| day.trim().parse()).collect();
+            Ladder::new(days.map_err(|_| "must be days separated by commas".to_owned())?)
+                .map_err(|error| format!("is wrong: {error}"))
+        });
+        Some(Self { ladder: ladder?.unwrap_or_default() })
+    }
+}
+
+/// How hard a worker works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Worker {
+    /// `WORKER_CONCURRENCY`: how many charges one worker has under way at once; absent for 10, a whole batch. Times the number of workers,
+    /// this is the load on `PortOne` and the PG, whose allowance is the real limit.
+    pub concurrency: usize,
+}
+
+impl Group for Worker {
+    fn read(vars: &mut Vars<'_>) -> Option<Self> {
+        let concurrency = vars.optional("WORKER_CONCURRENCY", "10", |text| match text.parse() {
+            Ok(count @ 1..=100) => Ok(count),
+            _ => Err("must be a whole number from 1 to 100"),
+        });
+        Some(Self { concurrency: concurrency?.unwrap_or(10) })
+    }
+}
+
+fn table_name(text: &str) -> Result<String, &'static str> {
+    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    if plain && (3..=255).contains(&text.len()) {
+        Ok(text.to_owned())
+    } else {
+        Err("must be the name of a DynamoDB table: 3 to 255 letters, digits, '-', '_' and '.'")
+    }
+}
+
+fn secret_id(text: &str) -> Result<String, &'static str> {
+    if text.starts_with("whsec_") {
+        return Err("must be the name of a secret in Secrets Manager, not the secret itself");
+    }
+    one_line(text)
+}
+
+fn one_line(text: &str) -> Result<String, &'static str> {
+    if text.chars().any(char::is_control) {
+        Err("must be one line without control characters")
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+fn http_url(text: &str) -> Result<String, &'static str> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    match host {
+        Some(host) if !host.is_empty() && !host.starts_with('/') && !text.contains(char::is_whitespace) => {
+            Ok(text.to_owned())
+        }
+        _ => Err("must be a URL that begins with https:// (or http:// for a local stack)"),
+    }
+}
+
+/// A page that customers are sent to: `https`, but for a page on the machine itself.
+fn page_url(text: &str) -> Result<String, &'static str> {
+    let is_local = text.starts_with("http://localhost") || text.starts_with("http://127.0.0.1");
+    if text.starts_with("https://") || is_local {
+        http_url(text)
+    } else {
+        Err("must be a URL that begins with https://, for it is a link in mails")
+    }
+}
+
+fn address(text: &str) -> Result<String, &'static str> {
+    let plain =
+        text.is_ascii() && !text.contains(|c: char| c.is_ascii_control() || matches!(c, ' ' | ',' | '<' | '>' | '"'));
+    match text.split_once('@') {
+        Some((local, domain)) if plain && !local.is_empty() && domain.contains('.') && !domain.contains('@') => {
+            Ok(text.to_owned())
+        }
+        _ => Err("must be a bare e-mail address"),
+    }
+}
+
+fn seconds(text: &str, max: u64) -> Result<Duration, String> {
+    match text.parse() {
+        Ok(count) if (1..=max).contains(&count) => Ok(Duration::from_secs(count)),
+        _ => Err(format!("must be a whole number of seconds from 1 to {max}")),
+    }
+}

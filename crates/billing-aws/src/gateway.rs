@@ -1,0 +1,181 @@
+//! The `Gateway` over `PortOne`'s client.
+//!
+//! An adapter of this kind can lose money in one way only: by concluding too much. So every error is told by its **type**, never by its HTTP
+//! status (a declined card is a 502), and what is not known to be a refusal is [`ChargeAnswer::Unknown`].
+//!
+//! | `PortOne` says | the answer is |
+//! | --- | --- |
+//! | 200 with `paidAt` | `Paid` |
+//! | 200 without it, `ALREADY_PAID` | `Ask` |
+//! | `PG_PROVIDER` | `Declined`, by the method's PG |
+//! | `BILLING_KEY_NOT_FOUND`, `BILLING_KEY_ALREADY_DELETED` | `Declined`: no method |
+//! | `MAX_TRANSACTION_COUNT_REACHED` | `UsedUp` |
+//! | `UNAUTHORIZED`, `FORBIDDEN` | after one more try with a secret that was replaced meanwhile: `Unauthorized` |
+//! | `INVALID_REQUEST`, `CHANNEL_NOT_FOUND`, `SUM_OF_PARTS_…`, `PROMOTION_…`, `DISCOUNT_…`, `PAYMENT_SCHEDULE_ALREADY_EXISTS` | `Refused` |
+//! | `IDEMPOTENCY_OUTSTANDING_REQUEST`, types that are not known or not expected, no answer, an answer that cannot be read | `Unknown` |
+
+use crate::config::PortOne;
+use crate::secrets::{CachedSecret, ReadSecret, SecretError, SecretText};
+use billing_core::Timestamp;
+use billing_core::billing_key::BillingKey;
+use billing_core::id::PaymentId;
+use billing_flows::ports::{AskError, ChargeAnswer, ChargeOrder, Clock, Cursor, Gateway, KeySeen, Page, PaymentSeen};
+use portone::{ApiSecret, BuildError, Client, Error, ErrorKind, IdempotencyKey, InvalidSecret};
+use std::future::Future;
+use std::sync::Arc;
+use thiserror::Error as ThisError;
+
+mod answer;
+mod charge;
+mod listing;
+mod seen;
+#[cfg(test)]
+mod tests;
+
+/// `PortOne`, through one store. Cheap to clone; clones share their connections and their secret.
+#[derive(Debug)]
+pub struct PortOneGateway<R, C> {
+    client: Client,
+    secret: Arc<CachedSecret<R, C>>,
+}
+
+impl<R, C> Clone for PortOneGateway<R, C> {
+    fn clone(&self) -> Self {
+        Self { client: self.client.clone(), secret: Arc::clone(&self.secret) }
+    }
+}
+
+/// Why there is no gateway.
+#[derive(Debug, ThisError)]
+pub enum GatewayError {
+    /// The API secret could not be read.
+    #[error("the API secret cannot be read")]
+    Secret(#[from] SecretError),
+    /// What was read is no API secret.
+    #[error("secret {id} holds no API secret of PortOne; store it as plain text")]
+    NotASecret {
+        /// Its name.
+        id: String,
+        /// What is wrong.
+        source: InvalidSecret,
+    },
+    /// The client cannot be set up.
+    #[error("the client of PortOne cannot be set up; check PORTONE_BASE_URL")]
+    Client(#[from] BuildError),
+}
+
+impl<R: ReadSecret, C: Clock> PortOneGateway<R, C> {
+    /// Reads the secret and sets the client up. Opens no connection to `PortOne`.
+    pub async fn new(config: &PortOne, secret: CachedSecret<R, C>) -> Result<Self, GatewayError> {
+        let text = secret.get().await?;
+        let api_secret = ApiSecret::new(text.expose())
+            .map_err(|source| GatewayError::NotASecret { id: secret.id().to_owned(), source })?;
+        let client = Client::builder(api_secret)
+            .base_url(config.base_url.as_deref().unwrap_or(portone::DEFAULT_BASE_URL))
+            .store_id(portone::StoreId::new(config.store_id.as_str()))
+            .read_timeout(config.read_timeout)
+            .connect_timeout(config.connect_timeout)
+            .build()?;
+        Ok(Self { client, secret: Arc::new(secret) })
+    }
+
+    /// Opens the connection. Sends no secret.
+    pub async fn warm_up(&self) {
+        self.client.warm_up().await;
+    }
+
+    /// Makes a call, and once more if the secret was refused and has been replaced. `call` must make the same request each time.
+    async fn call<T, F>(&self, call: impl Fn(Client) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>> + Send,
+    {
+        // Once the gateway exists, a secret is always at hand: an old one if no newer one can be read.
+        let Ok(used) = self.secret.get().await else {
+            return call(self.client.clone()).await;
+        };
+        let answer = call(self.with(&used)).await;
+        match &answer {
+            Err(error) if is_unauthorized(error) => match self.secret.other_than(&used).await {
+                Some(other) => call(self.with(&other)).await,
+                None => answer,
+            },
+            Ok(_) | Err(_) => answer,
+        }
+    }
+
+    fn with(&self, secret: &SecretText) -> Client {
+        ApiSecret::new(secret.expose()).map_or_else(
+            |error| {
+                tracing::error!(id = self.secret.id(), %error, "the API secret was replaced by something else; the first one is used on");
+                self.client.clone()
+            },
+            |secret| self.client.with_secret(secret),
+        )
+    }
+}
+
+fn is_unauthorized(error: &Error) -> bool {
+    matches!(error.kind(), Some(ErrorKind::Unauthorized | ErrorKind::Forbidden))
+}
+
+impl<R: ReadSecret, C: Clock> Gateway for PortOneGateway<R, C> {
+    async fn charge(&self, order: &ChargeOrder<'_>) -> ChargeAnswer {
+        let (Ok(id), Ok(attempt), Ok(payment)) = (
+            portone::PaymentId::new(order.payment_id.as_str()),
+            IdempotencyKey::new(order.payment_id.idempotency_key(order.attempt)),
+            charge::request(order),
+        ) else {
+            // A blank billing key, or a payment id that is not one of ours: nothing was sent.
+            return ChargeAnswer::Refused { code: "INVALID_ORDER".to_owned() };
+        };
+        let call = self.call(|client| {
+            let (id, attempt, payment) = (&id, &attempt, &payment);
+            async move { client.pay_with_billing_key(id, attempt, payment).await }
+        });
+        let answer = call.await;
+        answer::to_charge(answer, &order.method.pg)
+    }
+
+    async fn payment(&self, id: &PaymentId) -> Result<Option<PaymentSeen>, AskError> {
+        let Ok(id) = portone::PaymentId::new(id.as_str()) else {
+            return Ok(None);
+        };
+        let call = self.call(|client| {
+            let id = &id;
+            async move { client.payment(id).await }
+        });
+        let answer = call.await;
+        let found = answer::unless_missing(answer, &ErrorKind::PaymentNotFound)?;
+        found.map(|payment| seen::payment(&payment)).transpose()
+    }
+
+    async fn billing_key(&self, key: &BillingKey) -> Result<Option<KeySeen>, AskError> {
+        let Ok(key) = portone::BillingKey::new(key.expose()) else {
+            return Ok(None);
+        };
+        let call = self.call(|client| {
+            let key = &key;
+            async move { client.billing_key(key).await }
+        });
+        let answer = call.await;
+        let found = answer::unless_missing(answer, &ErrorKind::BillingKeyNotFound)?;
+        found.map(seen::billing_key).transpose()
+    }
+
+    async fn payments(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<&Cursor>,
+    ) -> Result<Page<PaymentSeen>, AskError> {
+        let place = listing::Place::of(from, after)?;
+        let query = place.query(until);
+        let call = self.call(|client| {
+            let query = &query;
+            async move { client.payments(query).await }
+        });
+        let answer = call.await;
+        let listed = answer.map_err(|error| answer::to_ask(&error))?;
+        Ok(place.page(&listed, until))
+    }
+}

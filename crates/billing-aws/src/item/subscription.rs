@@ -1,0 +1,124 @@
+//! `Subscriptions`: PK `userId`, SK `subscriptionId`.
+
+use super::{Field, Millis, Row};
+use crate::tables::Table;
+use billing_core::billing_key::BillingKey;
+use billing_core::calendar::Period;
+use billing_core::decline::Pg;
+use billing_core::id::{SubscriptionId, UserId};
+use billing_core::money::{Currency, Money};
+use billing_core::plan::{Locale, PlanType};
+use billing_core::private::Private;
+use billing_core::subscription::{Customer, Method, State, Subscription, SubscriptionKey};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SubscriptionRow {
+    user_id: UserId,
+    subscription_id: SubscriptionId,
+    plan_type: PlanType,
+    status: String,
+    team_seats: u32,
+    monthly_amount: i64,
+    currency: Currency,
+    billing_key: Option<BillingKey>,
+    pg_provider: Option<Pg>,
+    trial_end_date: Option<Millis>,
+    /// When the period that is owed, or owed next, falls due. For people and front ends: what counts is `period`.
+    next_billing_date: Option<Millis>,
+    start_date: Millis,
+    canceled_at: Option<Millis>,
+    expired_at: Option<Millis>,
+    customer_name: Option<Private>,
+    customer_email: Option<Private>,
+    customer_phone: Option<Private>,
+    #[serde(default)]
+    locale: Locale,
+    #[serde(default)]
+    cancel_at_period_end: bool,
+    period: Option<Period>,
+    /// There, and true, on a subscription that a person must look at.
+    parked: Option<bool>,
+    /// With `dueAt`, or not at all: a subscription with nothing to do is not in the index.
+    due_shard: Option<u8>,
+    due_at: Option<Millis>,
+    version: u64,
+}
+
+impl Row for SubscriptionRow {
+    type Core = Subscription;
+    const TABLE: Table = Table::Subscriptions;
+
+    fn of(core: &Subscription) -> Self {
+        let due_at = core.due_at();
+        let (canceled_at, expired_at) = match core.state {
+            State::Canceled { at } => (Some(Millis(at)), None),
+            State::Expired { at } => (None, Some(Millis(at))),
+            State::Active { .. } | State::PastDue { .. } | State::Parked { .. } => (None, None),
+        };
+        let subscription = core.clone();
+        let (billing_key, pg_provider) = subscription.method.map(|method| (method.billing_key, method.pg)).unzip();
+        Self {
+            status: core.state.status().to_owned(),
+            next_billing_date: match core.state {
+                State::Active { .. } => due_at,
+                _ => core.period().map(Period::due_at),
+            }
+            .map(Millis),
+            period: core.period(),
+            parked: matches!(core.state, State::Parked { .. }).then_some(true),
+            due_shard: due_at.map(|_| core.due_shard()),
+            due_at: due_at.map(Millis),
+            canceled_at,
+            expired_at,
+            user_id: subscription.key.user_id,
+            subscription_id: subscription.key.id,
+            plan_type: subscription.plan,
+            team_seats: subscription.seats,
+            monthly_amount: subscription.monthly.minor(),
+            currency: subscription.monthly.currency(),
+            billing_key,
+            pg_provider,
+            trial_end_date: subscription.trial_end.map(Millis),
+            start_date: Millis(subscription.started),
+            customer_name: subscription.customer.name,
+            customer_email: subscription.customer.email,
+            customer_phone: subscription.customer.phone,
+            locale: subscription.locale,
+            cancel_at_period_end: subscription.cancel_at_period_end,
+            version: subscription.version,
+        }
+    }
+
+    fn into_core(self) -> Result<Subscription, Field> {
+        let state = match (self.status.as_str(), self.parked) {
+            // A next bill without the period it is for would never be made: better refused than forgotten.
+            ("active", _) if self.period.is_none() && self.next_billing_date.is_some() => return Err("period"),
+            ("active", _) => State::Active { next: self.period },
+            ("past_due", Some(true)) => State::Parked { period: self.period.ok_or("period")? },
+            ("past_due", _) => {
+                State::PastDue { period: self.period.ok_or("period")?, due_at: self.due_at.ok_or("dueAt")?.0 }
+            }
+            ("canceled", _) => State::Canceled { at: self.canceled_at.ok_or("canceledAt")?.0 },
+            ("expired", _) => State::Expired { at: self.expired_at.ok_or("expiredAt")?.0 },
+            _ => return Err("status"),
+        };
+        // A key without its PG can be charged; only its declines cannot be explained.
+        let pg = self.pg_provider.unwrap_or_else(|| Pg::Other("UNKNOWN".to_owned()));
+        Ok(Subscription {
+            key: SubscriptionKey { user_id: self.user_id, id: self.subscription_id },
+            plan: self.plan_type,
+            seats: self.team_seats,
+            monthly: Money::new(self.monthly_amount, self.currency).map_err(|_| "monthlyAmount")?,
+            method: self.billing_key.map(|billing_key| Method { billing_key, pg }),
+            customer: Customer { name: self.customer_name, email: self.customer_email, phone: self.customer_phone },
+            locale: self.locale,
+            started: self.start_date.0,
+            trial_end: self.trial_end_date.map(|at| at.0),
+            cancel_at_period_end: self.cancel_at_period_end,
+            state,
+            version: self.version,
+        })
+    }
+}

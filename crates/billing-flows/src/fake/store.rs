@@ -1,0 +1,456 @@
+//! The tables, in memory.
+
+use super::kept;
+use super::pages::{Listing, Position, sortable};
+use super::{Faults, breathe, lock};
+use crate::ports::{
+    BookLine, Changes, CommitError, Conflict, Cursor, Expect, KeyChange, MAX_CLAIMS, NoticeClaim, Page, Store,
+    StoreError, SubscriptionChange,
+};
+use billing_core::Timestamp;
+use billing_core::billing_key::{BillingKey, KeyStatus, RegisteredKey};
+use billing_core::calendar::Period;
+use billing_core::event::{Event, EventKey};
+use billing_core::id::{PaymentId, UserId};
+use billing_core::invoice::{Invoice, State};
+use billing_core::subscription::{Subscription, SubscriptionKey};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+/// `DynamoDB` ends a page after 1 MB; at some 10 KB a row, which is a full invoice, that is this many.
+pub const ROWS_PER_PAGE: usize = 100;
+
+/// What a transaction may carry, by [`Changes`].
+const MAX_OF_A_KIND: usize = 2;
+
+#[derive(Debug)]
+struct EventRow {
+    event: Event,
+    lease_until: Option<Timestamp>,
+    mailed_at: Option<Timestamp>,
+}
+
+impl EventRow {
+    fn new(event: &Event) -> Self {
+        Self { event: kept::event(event), lease_until: None, mailed_at: None }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Tables {
+    subscriptions: BTreeMap<SubscriptionKey, Subscription>,
+    invoices: BTreeMap<PaymentId, Invoice>,
+    keys: BTreeMap<(UserId, Timestamp), RegisteredKey>,
+    events: BTreeMap<EventKey, EventRow>,
+}
+
+/// The tables in memory, with `DynamoDB`'s semantics: conditional transactions that are all or nothing, sparse indexes, pages that end early
+/// and name a successor that may be empty. Its indexes are immediate.
+///
+/// It is stricter than the port where a laxer one would hide a mistake: a transaction that is empty, too large or names one row twice, a
+/// written version that is not above the expected one, a limit of 0 and a cursor of another listing are refused for good.
+#[derive(Debug, Clone)]
+pub struct MemoryStore {
+    tables: Arc<Mutex<Tables>>,
+    faults: Faults,
+    rows_per_page: usize,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self { tables: Arc::default(), faults: Faults::default(), rows_per_page: ROWS_PER_PAGE }
+    }
+}
+
+impl MemoryStore {
+    /// Empty tables.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same tables, with fewer or more rows to a page of any listing but [`Store::due`], whose caller sets the limit.
+    #[must_use]
+    pub fn with_rows_per_page(self, rows_per_page: usize) -> Self {
+        Self { rows_per_page, ..self }
+    }
+
+    /// Its failures: methods are named as in [`Store`].
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// How often each method of [`Store`] was called.
+    pub fn requests(&self) -> BTreeMap<&'static str, u64> {
+        self.faults.requests()
+    }
+
+    /// Every invoice, by payment id.
+    pub fn all_invoices(&self) -> Vec<Invoice> {
+        lock(&self.tables).invoices.values().cloned().collect()
+    }
+
+    /// Every subscription, by key.
+    pub fn all_subscriptions(&self) -> Vec<Subscription> {
+        lock(&self.tables).subscriptions.values().cloned().collect()
+    }
+
+    /// Every event, by subject and then in time.
+    pub fn all_events(&self) -> Vec<Event> {
+        lock(&self.tables).events.values().map(|row| row.event.clone()).collect()
+    }
+
+    /// Every billing key, by user and then in time.
+    pub fn all_keys(&self) -> Vec<RegisteredKey> {
+        lock(&self.tables).keys.values().cloned().collect()
+    }
+
+    /// When an event was marked as mailed, if it was.
+    pub fn mailed_at(&self, event: &EventKey) -> Option<Timestamp> {
+        lock(&self.tables).events.get(event).and_then(|row| row.mailed_at)
+    }
+
+    /// Puts a subscription, whatever was there. Neither counted nor made to fail, like all of these.
+    pub fn put_subscription(&self, row: &Subscription) {
+        lock(&self.tables).subscriptions.insert(row.key.clone(), kept::subscription(row));
+    }
+
+    /// Puts an invoice, whatever was there.
+    pub fn put_invoice(&self, row: &Invoice) {
+        lock(&self.tables).invoices.insert(row.payment_id.clone(), kept::invoice(row));
+    }
+
+    /// Puts a billing key, whatever was there.
+    pub fn put_key(&self, row: &RegisteredKey) {
+        lock(&self.tables).keys.insert((row.user_id.clone(), kept::moment(row.created_at)), kept::key(row));
+    }
+
+    /// Puts an event, neither claimed nor mailed, whatever was there.
+    pub fn put_event(&self, row: &Event) {
+        lock(&self.tables).events.insert(row.key(), EventRow::new(row));
+    }
+
+    async fn request<T: Send, E: From<StoreError> + Send>(
+        &self,
+        method: &'static str,
+        act: impl FnOnce(&mut Tables) -> Result<T, E> + Send,
+    ) -> Result<T, E> {
+        breathe().await;
+        let fault = self.faults.take(method);
+        let answer = fault.is_applied().then(|| act(&mut lock(&self.tables)));
+        breathe().await;
+        match (fault.retryable(), answer) {
+            (None, Some(answer)) => answer,
+            (retryable, _) => {
+                let detail = "a fault on order".to_owned();
+                let retryable = retryable.unwrap_or(true);
+                Err(E::from(StoreError { action: method.to_owned(), detail, retryable, source: None }))
+            }
+        }
+    }
+
+    async fn list<T: Send>(
+        &self,
+        listing: Listing<'_>,
+        after: Option<&Cursor>,
+        rows: impl FnOnce(&Tables) -> Vec<(Position, T)> + Send,
+    ) -> Result<Page<T>, StoreError> {
+        let method = listing.name;
+        let cut = |tables: &mut Tables| {
+            listing.page(rows(tables).into_iter(), after).map_err(|detail| refused(method, detail))
+        };
+        self.request(method, cut).await
+    }
+
+    fn listing<'a>(&self, name: &'static str, partition: &'a str) -> Listing<'a> {
+        Listing { name, partition, descending: false, rows: self.rows_per_page }
+    }
+}
+
+/// A request that `DynamoDB` would call invalid.
+fn refused(action: &str, detail: impl Into<String>) -> StoreError {
+    StoreError { action: action.to_owned(), detail: detail.into(), retryable: false, source: None }
+}
+
+fn book_line(row: &Invoice) -> BookLine {
+    let refunded = match &row.state {
+        State::PartiallyRefunded { refunded, .. } => refunded.minor(),
+        State::Refunded { .. } => row.amount.minor(),
+        State::Open { .. }
+        | State::Charging { .. }
+        | State::Unknown { .. }
+        | State::Pending { .. }
+        | State::Failed { .. }
+        | State::Paid { .. }
+        | State::Uncollectible { .. }
+        | State::Void { .. } => 0,
+    };
+    BookLine {
+        payment_id: row.payment_id.clone(),
+        subscription: row.subscription.clone(),
+        period: row.period,
+        status: row.state.status().to_owned(),
+        amount: row.amount,
+        refunded,
+        attempts: u32::try_from(row.attempts.len()).unwrap_or(u32::MAX),
+        declines: row.declines(),
+        quarantined: row.quarantine.is_some(),
+        superseded: row.superseded_by.is_some(),
+        updated_at: row.updated_at,
+    }
+}
+
+/// What `DynamoDB` refuses to look at, and what would break the versions.
+fn validated(changes: &Changes) -> Result<(), StoreError> {
+    let invoices: BTreeSet<&PaymentId> = changes.invoices.iter().map(|(_, invoice)| &invoice.payment_id).collect();
+    let events: BTreeSet<EventKey> = changes.events.iter().map(Event::key).collect();
+    let stale = |expected: u64, written: u64| written <= expected;
+    let why = if *changes == Changes::default() {
+        "an empty transaction"
+    } else if changes.invoices.len() > MAX_OF_A_KIND || changes.events.len() > MAX_OF_A_KIND {
+        "more than two invoices or events"
+    } else if invoices.len() < changes.invoices.len() || events.len() < changes.events.len() {
+        "one row twice in a transaction"
+    } else if changes.invoices.iter().any(|(expect, invoice)| match expect {
+        Expect::Absent => false,
+        Expect::Version(expected) => stale(*expected, invoice.version),
+    }) {
+        "an invoice whose version is not above the expected one"
+    } else if matches!(&changes.subscription, Some(SubscriptionChange::Write { expected, next }) if stale(*expected, next.version))
+    {
+        "a subscription whose version is not above the expected one"
+    } else {
+        return Ok(());
+    };
+    Err(refused("commit", why))
+}
+
+impl Tables {
+    fn conflict(&self, changes: &Changes) -> Option<Conflict> {
+        let mut unmet = changes.invoices.iter().filter_map(|(expect, invoice)| {
+            let there = self.invoices.get(&invoice.payment_id);
+            let expected = match expect {
+                Expect::Absent => None,
+                Expect::Version(version) => Some(*version),
+            };
+            (there.map(|row| row.version) != expected).then_some(there)
+        });
+        let first_unmet = unmet.next();
+        let on_subscription = changes.subscription.as_ref().is_some_and(|change| {
+            let (key, expected) = match change {
+                SubscriptionChange::Create(row) => (&row.key, None),
+                SubscriptionChange::Write { expected, next } => (&next.key, Some(*expected)),
+                SubscriptionChange::Check { key, version } => (key, Some(*version)),
+            };
+            self.subscriptions.get(key).map(|row| row.version) != expected
+        });
+        let on_key = changes.key.as_ref().is_some_and(|change| match change {
+            KeyChange::Register(row) => self.keys.contains_key(&(row.user_id.clone(), kept::moment(row.created_at))),
+            KeyChange::Delete { user_id, created_at } => {
+                let row = self.keys.get(&(user_id.clone(), kept::moment(*created_at)));
+                row.is_none_or(|row| row.status != KeyStatus::Active)
+            }
+        });
+        let on_event = changes.events.iter().any(|event| self.events.contains_key(&event.key()));
+        let conflict = Conflict {
+            on_invoice: first_unmet.is_some(),
+            invoice: first_unmet.flatten().cloned().map(Box::new),
+            on_subscription,
+            on_key,
+            on_event,
+        };
+        (conflict != Conflict::default()).then_some(conflict)
+    }
+
+    fn write(&mut self, changes: &Changes) {
+        for (_, invoice) in &changes.invoices {
+            self.invoices.insert(invoice.payment_id.clone(), kept::invoice(invoice));
+        }
+        match &changes.subscription {
+            Some(SubscriptionChange::Create(row) | SubscriptionChange::Write { next: row, .. }) => {
+                self.subscriptions.insert(row.key.clone(), kept::subscription(row));
+            }
+            Some(SubscriptionChange::Check { .. }) | None => {}
+        }
+        match &changes.key {
+            Some(KeyChange::Register(row)) => {
+                self.keys.insert((row.user_id.clone(), kept::moment(row.created_at)), kept::key(row));
+            }
+            Some(KeyChange::Delete { user_id, created_at }) => {
+                if let Some(row) = self.keys.get_mut(&(user_id.clone(), kept::moment(*created_at))) {
+                    row.status = KeyStatus::Deleted;
+                }
+            }
+            None => {}
+        }
+        for event in &changes.events {
+            self.events.insert(event.key(), EventRow::new(event));
+        }
+    }
+
+    fn claim(&mut self, key: &EventKey, now: Timestamp, lease_until: Timestamp) -> NoticeClaim {
+        let Some(row) = self.events.get_mut(key) else {
+            return NoticeClaim::Missing;
+        };
+        if row.mailed_at.is_some() {
+            return NoticeClaim::Mailed;
+        }
+        if let Some(until) = row.lease_until.filter(|until| *until > kept::moment(now)) {
+            return NoticeClaim::InProgress(until);
+        }
+        row.lease_until = Some(kept::moment(lease_until));
+        NoticeClaim::Claimed
+    }
+}
+
+impl Store for MemoryStore {
+    async fn subscription(&self, key: &SubscriptionKey) -> Result<Option<Subscription>, StoreError> {
+        self.request("subscription", |tables| Ok(tables.subscriptions.get(key).cloned())).await
+    }
+
+    async fn subscriptions_of(&self, user: &UserId, after: Option<&Cursor>) -> Result<Page<Subscription>, StoreError> {
+        let listing = self.listing("subscriptions_of", user.as_str());
+        self.list(listing, after, |tables| {
+            let rows = tables.subscriptions.values().filter(|row| row.key.user_id == *user);
+            rows.map(|row| (vec![row.key.id.to_string()], row.clone())).collect()
+        })
+        .await
+    }
+
+    async fn due(
+        &self,
+        shard: u8,
+        until: Timestamp,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<SubscriptionKey>, StoreError> {
+        let partition = shard.to_string();
+        let rows = usize::try_from(limit).unwrap_or(usize::MAX);
+        let listing = Listing { rows, ..self.listing("due", &partition) };
+        self.list(listing, after, |tables| {
+            let in_shard = tables.subscriptions.values().filter(|row| row.due_shard() == shard);
+            in_shard
+                .filter_map(|row| row.due_at().filter(|at| *at <= kept::moment(until)).map(|at| (at, &row.key)))
+                .map(|(at, key)| (vec![sortable(at), key.user_id.to_string(), key.id.to_string()], key.clone()))
+                .collect()
+        })
+        .await
+    }
+
+    async fn invoice(&self, id: &PaymentId) -> Result<Option<Invoice>, StoreError> {
+        self.request("invoice", |tables| Ok(tables.invoices.get(id).cloned())).await
+    }
+
+    async fn invoices_of(&self, user: &UserId, after: Option<&Cursor>) -> Result<Page<Invoice>, StoreError> {
+        let listing = Listing { descending: true, ..self.listing("invoices_of", user.as_str()) };
+        self.list(listing, after, |tables| {
+            let rows = tables.invoices.values().filter(|row| row.subscription.user_id == *user);
+            rows.map(|row| (vec![sortable(row.created_at), row.payment_id.to_string()], row.clone())).collect()
+        })
+        .await
+    }
+
+    async fn book_lines(
+        &self,
+        period: Period,
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<&Cursor>,
+    ) -> Result<Page<BookLine>, StoreError> {
+        let partition = period.month_id();
+        let listing = self.listing("book_lines", &partition);
+        self.list(listing, after, |tables| {
+            let window = kept::moment(from)..kept::moment(until);
+            let rows = tables
+                .invoices
+                .values()
+                .filter(|row| row.period.month_id() == partition && window.contains(&row.updated_at));
+            rows.map(|row| (vec![sortable(row.updated_at), row.payment_id.to_string()], book_line(row))).collect()
+        })
+        .await
+    }
+
+    async fn commit(&self, changes: &Changes) -> Result<(), CommitError> {
+        self.request("commit", |tables| {
+            validated(changes)?;
+            if let Some(conflict) = tables.conflict(changes) {
+                return Err(CommitError::Conflict(conflict));
+            }
+            tables.write(changes);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn key_owner(&self, key: &BillingKey) -> Result<Option<(UserId, Timestamp)>, StoreError> {
+        self.request("key_owner", |tables| {
+            let row = tables.keys.values().find(|row| row.billing_key == *key);
+            Ok(row.map(|row| (row.user_id.clone(), row.created_at)))
+        })
+        .await
+    }
+
+    async fn keys_of(&self, user: &UserId, after: Option<&Cursor>) -> Result<Page<RegisteredKey>, StoreError> {
+        let listing = self.listing("keys_of", user.as_str());
+        self.list(listing, after, |tables| {
+            let rows = tables.keys.values().filter(|row| row.user_id == *user);
+            rows.map(|row| (vec![sortable(row.created_at)], row.clone())).collect()
+        })
+        .await
+    }
+
+    async fn record(&self, event: &Event) -> Result<bool, StoreError> {
+        self.request("record", |tables| {
+            if tables.events.contains_key(&event.key()) {
+                return Ok(false);
+            }
+            tables.events.insert(event.key(), EventRow::new(event));
+            Ok(true)
+        })
+        .await
+    }
+
+    async fn events_of(&self, subject: &str, after: Option<&Cursor>) -> Result<Page<Event>, StoreError> {
+        let listing = self.listing("events_of", subject);
+        self.list(listing, after, |tables| {
+            let rows = tables.events.values().map(|row| &row.event).filter(|event| event.subject == subject);
+            rows.map(|event| (vec![event.id.clone()], event.clone())).collect()
+        })
+        .await
+    }
+
+    async fn claim_notices(
+        &self,
+        events: &[EventKey],
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Vec<NoticeClaim>, StoreError> {
+        self.request("claim_notices", |tables| {
+            if events.len() > MAX_CLAIMS || events.iter().collect::<BTreeSet<_>>().len() < events.len() {
+                return Err(refused("claim_notices", "too many events, or one of them twice"));
+            }
+            Ok(events.iter().map(|key| tables.claim(key, now, lease_until)).collect())
+        })
+        .await
+    }
+
+    async fn mark_mailed(&self, event: &EventKey, at: Timestamp) -> Result<bool, StoreError> {
+        self.request("mark_mailed", |tables| match tables.events.get_mut(event) {
+            Some(row) if row.mailed_at.is_none() => {
+                row.mailed_at = Some(kept::moment(at));
+                Ok(true)
+            }
+            Some(_) | None => Ok(false),
+        })
+        .await
+    }
+
+    async fn release_notice(&self, event: &EventKey) -> Result<(), StoreError> {
+        self.request("release_notice", |tables| {
+            if let Some(row) = tables.events.get_mut(event).filter(|row| row.mailed_at.is_none()) {
+                row.lease_until = None;
+            }
+            Ok(())
+        })
+        .await
+    }
+}

@@ -1,0 +1,128 @@
+//! The functions, invoked as Lambda invokes them: JSON in, JSON out, through the typed events and the very handlers that are deployed. Each
+//! has its own clients, named after it, so that the ports can tell whose request is whose.
+
+use crate::clock::Clock;
+use crate::tally::Tally;
+use aws_lambda_events::event::dynamodb::Event as StreamEvent;
+use aws_lambda_events::event::sqs::SqsEvent;
+use billing_aws::dynamo::DynamoStore;
+use billing_aws::gateway::PortOneGateway;
+use billing_aws::secrets::{CachedSecret, SecretsManager, WebhookSecrets};
+use billing_aws::ses::SesMailer;
+use billing_aws::sqs::SqsQueue;
+use billing_flows::mail::Sender;
+use billing_flows::{Billing, ports};
+use charger::planner::PlannerEvent;
+use lambda_http::lambda_runtime::{Context, LambdaEvent};
+use lambda_http::request::LambdaRequest;
+use lambda_http::{Adapter, Request, Service, service_fn};
+use reconciler::ReconcilerEvent;
+use serde_json::Value;
+use std::sync::Arc;
+
+impl ports::Clock for Clock {
+    fn now(&self) -> jiff::Timestamp {
+        Self::now(self)
+    }
+}
+
+/// The deployed functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Function {
+    /// λ webhook.
+    Webhook,
+    /// λ planner.
+    Planner,
+    /// λ worker.
+    Worker,
+    /// λ reconciler.
+    Reconciler,
+    /// λ notifier.
+    Notifier,
+}
+
+/// The gateway as the sandbox's functions have it.
+pub type Gateway = PortOneGateway<SecretsManager, Clock>;
+
+/// What a function that charges or asks has.
+pub type Desk = Billing<DynamoStore, Gateway, Clock, Tally>;
+
+/// All functions, with their clients.
+#[derive(Debug, Clone)]
+pub struct Lambda(Arc<Functions>);
+
+/// What each function has.
+#[derive(Debug)]
+pub struct Functions {
+    /// The time.
+    pub clock: Clock,
+    /// Where signals go.
+    pub tally: Tally,
+    /// Of the webhook.
+    pub webhook: Desk,
+    /// Of the webhook, too.
+    pub webhook_queue: SqsQueue,
+    /// Of the webhook, too.
+    pub webhook_secrets: WebhookSecrets<SecretsManager, Clock>,
+    /// Of the planner.
+    pub planner: (DynamoStore, SqsQueue),
+    /// Of the worker.
+    pub worker: Desk,
+    /// Of the reconciler.
+    pub reconciler: Desk,
+    /// Of the notifier.
+    pub notifier: (DynamoStore, SesMailer, Sender),
+}
+
+/// The type of the secrets' cache.
+pub type Secret = CachedSecret<SecretsManager, Clock>;
+
+impl Lambda {
+    /// Brings the functions together.
+    pub fn new(functions: Functions) -> Self {
+        Self(Arc::new(functions))
+    }
+
+    /// The time.
+    pub fn now(&self) -> jiff::Timestamp {
+        self.0.clock.now()
+    }
+
+    /// Invokes a function with an event; an error is what Lambda would report as a failed invocation.
+    pub async fn invoke(&self, function: Function, event: Value) -> anyhow::Result<Value> {
+        let f = &self.0;
+        // The sandbox has no time limit; the limits of the deployed functions are the template's.
+        let never = || false;
+        Ok(match function {
+            Function::Webhook => {
+                let request: LambdaRequest = serde_json::from_value(event)?;
+                let handler = |request: Request| async move {
+                    Ok::<_, std::convert::Infallible>(
+                        webhook::handle(&f.webhook, &f.webhook_queue, &f.webhook_secrets, request).await,
+                    )
+                };
+                let mut adapter = Adapter::from(service_fn(handler));
+                let event = LambdaEvent::new(request, Context::default());
+                serde_json::to_value(adapter.call(event).await?)?
+            }
+            Function::Planner => {
+                let event: PlannerEvent = serde_json::from_value(event)?;
+                let (store, queue) = &f.planner;
+                serde_json::to_value(charger::planner::handle(store, queue, &f.tally, event, never).await?)?
+            }
+            Function::Worker => {
+                let event: SqsEvent = serde_json::from_value(event)?;
+                serde_json::to_value(charger::worker::handle(&f.worker, event).await)?
+            }
+            Function::Reconciler => {
+                let event: ReconcilerEvent = serde_json::from_value(event)?;
+                serde_json::to_value(reconciler::handle(&f.reconciler, &event, never).await?)?
+            }
+            Function::Notifier => {
+                let event: StreamEvent = serde_json::from_value(event)?;
+                let (store, mailer, sender) = &f.notifier;
+                serde_json::to_value(notifier::handle(store, mailer, &f.clock, &f.tally, sender, event).await)?
+            }
+        })
+    }
+}

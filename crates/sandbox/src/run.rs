@@ -1,0 +1,393 @@
+//! `sandbox run`: a thousand customers, a month of billing, the closed books.
+
+use crate::books::{self, Books};
+use crate::customers::{self, CreateError, NewCustomers};
+use crate::dynamodb::Requests;
+use crate::stack::{Options, Stack};
+use billing_core::Timestamp;
+use billing_core::calendar::{self, Period};
+use billing_core::id::UserId;
+use billing_core::subscription::Subscription;
+use billing_flows::ports::{BookLine, Cursor, Store};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::SignedDuration;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+/// What to live through.
+#[derive(Debug, Clone, Args)]
+pub struct RunArgs {
+    /// How many customers are enrolled.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=200_000))]
+    pub customers: u32,
+    /// How many months are lived through.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=24))]
+    pub months: u32,
+    /// Decides who fails how. The same seed gives the same books.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Nobody is declined and nothing breaks: for counting what a clean charge costs.
+    #[arg(long)]
+    pub clean: bool,
+    /// Prints the books as JSON instead of as a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where a run begins: a week before a month of 31 days. Always the same, so that a seed tells all.
+const START: &str = "2026-11-24T09:00:00+09:00";
+
+/// What customers do in a realistic month. Shares of a Korean card base: most declines are soft and pass.
+const CUSTOMERS: [(&str, f64); 9] = [
+    ("decline:insufficient_funds:1", 0.030),
+    ("decline:insufficient_funds:2", 0.012),
+    ("decline:insufficient_funds", 0.015),
+    ("decline:over_limit:1", 0.010),
+    ("decline:expired_card", 0.008),
+    ("decline:stolen_card", 0.002),
+    ("key_deleted", 0.003),
+    ("pending", 0.010),
+    ("pending_then_fail", 0.002),
+];
+
+/// What the network and `PortOne` do in that month.
+const FAULTS: [(&str, f64); 11] = [
+    ("hang", 0.003),
+    ("drop_after_success", 0.004),
+    ("html_5xx", 0.004),
+    ("html_5xx_after_success", 0.002),
+    ("slow", 0.010),
+    ("webhook_lost", 0.010),
+    ("webhook_duplicated", 0.010),
+    ("webhook_late", 0.010),
+    ("webhook_before_answer", 0.005),
+    ("webhook_bad_signature", 0.003),
+    ("webhook_unknown_type", 0.005),
+];
+
+/// In a run the client gives up after this long, so that a hanging `PortOne` does not make the run wait a real minute.
+const READ_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// Lives through the months and prints the books. `false` if anything does not balance.
+pub async fn run(args: &RunArgs) -> anyhow::Result<bool> {
+    let began = now();
+    let start: Timestamp = START.parse()?;
+    let options = Options { seed: args.seed, frozen_at: Some(start), read_timeout: READ_TIMEOUT, ..Options::default() };
+    let stack = Stack::open(options).await?;
+    let bar = Progress::new();
+
+    let mix = if args.clean { BTreeMap::new() } else { CUSTOMERS.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect() };
+    let batches = args.customers.div_ceil(500);
+    for batch in 0..batches {
+        let count = 500.min(args.customers - batch * 500);
+        let wish = NewCustomers {
+            count: Some(count),
+            mix: mix.clone(),
+            seed: args.seed + u64::from(batch),
+            ..Default::default()
+        };
+        customers::create(&stack, &wish).await.map_err(|error| match error {
+            CreateError::Wrong(message) => anyhow::anyhow!(message),
+            CreateError::Broken(error) => error,
+        })?;
+        stack.engine.come_to_rest().await?;
+        bar.show("enrolling", u64::from(batch + 1), u64::from(batches));
+    }
+    bar.line(&format!("{} customers enrolled", args.customers));
+    if !args.clean {
+        stack.portone.request_faults(&faults(args.seed))?;
+    }
+    let enrolled = Usage::of(&stack);
+
+    let first = Period::starting(calendar::date_at(start)).next();
+    let mut periods = vec![first];
+    while periods.len() < args.months as usize {
+        periods.extend(periods.last().map(|period| period.next()));
+    }
+    let end = periods.last().map_or(first, |last| last.next()).due_at().checked_sub(SignedDuration::from_mins(1))?;
+    let whole = end.duration_since(start).as_hours();
+    let mut day = String::new();
+    let shown = std::sync::Mutex::new(&mut day);
+    stack
+        .engine
+        .advance_to(end, |at| {
+            let done = at.duration_since(start).as_hours();
+            let date = calendar::date_at(at).to_string();
+            let mut last = shown.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if **last != date {
+                bar.show(&date, u64::try_from(done).unwrap_or(0), u64::try_from(whole).unwrap_or(1));
+                **last = date;
+            }
+        })
+        .await?;
+    bar.finish();
+
+    let lines = book_lines(&stack, &periods).await?;
+    let subscriptions = subscriptions(&stack).await?;
+    let wrong = books::audit(&lines, &subscriptions, &stack.portone.ledger(), end);
+    let all = Books::close(&lines);
+    let report = Report { args, stack: &stack, periods: &periods, lines: &lines, all: &all, wrong: &wrong, enrolled };
+    report.print(now().duration_since(began));
+    Ok(wrong.is_empty() && all.is_balanced())
+}
+
+fn faults(seed: u64) -> serde_json::Value {
+    let hang = u64::try_from(READ_TIMEOUT.as_millis()).unwrap_or(u64::MAX) + 500;
+    let rules: Vec<_> = FAULTS.iter().map(|(behavior, rate)| json!({ "behavior": behavior, "rate": rate })).collect();
+    json!({ "seed": seed, "hangMs": hang, "slowMs": [50, 400], "rules": rules })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the run reports how long it took")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+async fn book_lines(stack: &Stack, periods: &[Period]) -> anyhow::Result<Vec<BookLine>> {
+    let mut lines = Vec::new();
+    for period in periods {
+        let mut after: Option<Cursor> = None;
+        loop {
+            let page =
+                stack.console.store.book_lines(*period, Timestamp::UNIX_EPOCH, Timestamp::MAX, after.as_ref()).await?;
+            lines.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(lines)
+}
+
+async fn subscriptions(stack: &Stack) -> anyhow::Result<Vec<Subscription>> {
+    let mut users = BTreeSet::new();
+    let mut start = None;
+    loop {
+        let scan = stack.dynamodb.scan().table_name(&stack.tables.subscriptions).projection_expression("userId");
+        let page = scan.set_exclusive_start_key(start).send().await?;
+        users.extend(page.items().iter().filter_map(|row| row.get("userId")?.as_s().ok().cloned()));
+        start = page.last_evaluated_key().cloned();
+        if start.is_none() {
+            break;
+        }
+    }
+    let mut all = Vec::new();
+    for user in users {
+        // Nobody in a sandbox has more subscriptions than fit a page.
+        all.extend(stack.console.store.subscriptions_of(&UserId::new(user)?, None).await?.items);
+    }
+    Ok(all)
+}
+
+/// What was used up to a moment.
+#[derive(Debug, Clone, Default)]
+struct Usage {
+    requests: Requests,
+    calls: BTreeMap<String, u64>,
+    mails: usize,
+}
+
+impl Usage {
+    fn of(stack: &Stack) -> Self {
+        Self { requests: stack.dynamo.requests(), calls: stack.portone.calls(), mails: stack.mailbox.count() }
+    }
+}
+
+struct Report<'a> {
+    args: &'a RunArgs,
+    stack: &'a Stack,
+    periods: &'a [Period],
+    lines: &'a [BookLine],
+    all: &'a Books,
+    wrong: &'a [String],
+    enrolled: Usage,
+}
+
+impl Report<'_> {
+    #[expect(clippy::print_stdout, reason = "the report is what the command is for")]
+    fn print(&self, took: Duration) {
+        let text = if self.args.json { self.json(took).to_string() } else { self.table(took) };
+        println!("{text}");
+    }
+
+    fn requests(&self) -> BTreeMap<String, u64> {
+        let mut by_app: BTreeMap<String, u64> = BTreeMap::new();
+        for ((app, operation), count) in self.stack.dynamo.requests() {
+            let before = self.enrolled.requests.get(&(app.clone(), operation)).copied().unwrap_or(0);
+            *by_app.entry(app).or_default() += count - before;
+        }
+        by_app
+    }
+
+    fn calls(&self, operation: &str) -> u64 {
+        let before = self.enrolled.calls.get(operation).copied().unwrap_or(0);
+        self.stack.portone.calls().get(operation).copied().unwrap_or(0) - before
+    }
+
+    fn attempts(&self) -> u64 {
+        self.lines.iter().map(|line| u64::from(line.attempts)).sum()
+    }
+
+    /// Per charge, in hundredths, by whole numbers.
+    fn per_charge(&self, count: u64) -> String {
+        let attempts = self.attempts().max(1);
+        let hundredths = (count * 100 + attempts / 2) / attempts;
+        format!("{}.{:02}", hundredths / 100, hundredths % 100)
+    }
+
+    fn portone_calls(&self) -> u64 {
+        self.calls("POST /payments/{paymentId}/billing-key") + self.calls("GET /payments/{paymentId}")
+    }
+
+    fn charge_requests(&self) -> u64 {
+        let requests = self.requests();
+        ["planner", "worker", "webhook", "notifier"].iter().filter_map(|app| requests.get(*app)).sum()
+    }
+
+    fn json(&self, took: Duration) -> serde_json::Value {
+        let b = self.all;
+        json!({
+            "customers": self.args.customers, "months": self.args.months, "seed": self.args.seed,
+            "due": b.due, "paid": b.paid, "recovered": b.recovered, "uncollectible": b.uncollectible,
+            "pending": b.pending, "unknown": b.unknown, "failed": b.failed, "open": b.open, "void": b.void,
+            "quarantined": b.quarantined, "owed": b.owed, "collected": b.collected,
+            "mails": self.stack.mailbox.count() - self.enrolled.mails,
+            "attempts": self.attempts(), "portoneCalls": self.portone_calls(),
+            "dynamodbRequests": self.requests(),
+            "balanced": self.wrong.is_empty() && b.is_balanced(), "wrong": self.wrong,
+            "milliseconds": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+
+    fn table(&self, took: Duration) -> String {
+        let b = self.all;
+        let counts = self.stack.tally.counts();
+        let mut out = String::new();
+        let mut row = |name: &str, value: String| {
+            out.push_str(&format!("  {name:<34} {value}\n"));
+        };
+        row("invoices due", b.due.to_string());
+        row("paid", b.paid.to_string());
+        row("  of these recovered by a retry", b.recovered.to_string());
+        row("failed for good (uncollectible)", b.uncollectible.to_string());
+        row("waiting for a retry or a new card", b.failed.to_string());
+        row("pending at PortOne", b.pending.to_string());
+        row("unknown", b.unknown.to_string());
+        row("open", b.open.to_string());
+        row("void", b.void.to_string());
+        row("parked for a person", b.quarantined.to_string());
+        for (code, owed) in &b.owed {
+            let collected = b.collected.get(code).copied().unwrap_or(0);
+            row(
+                &format!("collected of owed, {code}"),
+                format!("{} of {}", books::shown(collected, code), books::shown(*owed, code)),
+            );
+        }
+        let skipped: Vec<String> = counts.skipped.iter().map(|(why, count)| format!("{why} {count}")).collect();
+        row("messages skipped", if skipped.is_empty() { "none".into() } else { skipped.join(", ") });
+        let alarms: Vec<String> = counts.alarms.iter().map(|(name, count)| format!("{name} {count}")).collect();
+        row("alarms", if alarms.is_empty() { "none".into() } else { alarms.join(", ") });
+        row("mails sent", (self.stack.mailbox.count() - self.enrolled.mails).to_string());
+        row("attempts", self.attempts().to_string());
+        let asked = self.calls("GET /payments/{paymentId}");
+        row(
+            "PortOne calls per charge",
+            format!("{} ({asked} of them questions)", self.per_charge(self.portone_calls())),
+        );
+        let requests = self.requests();
+        row(
+            "DynamoDB requests per charge",
+            format!("{} (planner, worker, webhook, notifier)", self.per_charge(self.charge_requests())),
+        );
+        let by_app: Vec<String> =
+            requests.iter().filter(|(_, n)| **n > 0).map(|(app, n)| format!("{app} {n}")).collect();
+        row("DynamoDB requests in all", by_app.join(", "));
+        if let Some(peak) = peak_memory() {
+            row("peak memory", peak);
+        }
+        row("wall time", format!("{}.{:01} s", took.as_secs(), took.subsec_millis() / 100));
+        let ids: Vec<String> = self.periods.iter().map(ToString::to_string).collect();
+        let head =
+            format!("Books of {} ({} customers, seed {})\n", ids.join(", "), self.args.customers, self.args.seed);
+        format!("{head}{out}{}", self.verdict())
+    }
+
+    fn verdict(&self) -> String {
+        let ledger = self.stack.portone.ledger();
+        if self.wrong.is_empty() && self.all.is_balanced() {
+            let mut sums: BTreeMap<String, i64> = BTreeMap::new();
+            for approval in &ledger.approvals {
+                *sums.entry(approval.currency.clone()).or_default() += approval.amount;
+            }
+            let sums: Vec<String> = sums.iter().map(|(code, minor)| books::shown(*minor, code)).collect();
+            return format!(
+                "BALANCED: due {} = paid {} + uncollectible {} + waiting {} + pending {} + unknown {} + open {} + void {}; \
+                 PortOne's ledger holds {} approvals for {}, one for each paid invoice, to the won.",
+                self.all.due,
+                self.all.paid,
+                self.all.uncollectible,
+                self.all.failed,
+                self.all.pending,
+                self.all.unknown,
+                self.all.open,
+                self.all.void,
+                ledger.approvals.len(),
+                sums.join(" and ")
+            );
+        }
+        let shown: Vec<&str> = self.wrong.iter().take(20).map(String::as_str).collect();
+        format!("NOT BALANCED: {} differences\n  {}", self.wrong.len(), shown.join("\n  "))
+    }
+}
+
+/// The most memory the process has held, where the system tells (Linux).
+fn peak_memory() -> Option<String> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").trim().parse().ok()?;
+    Some(format!("{} MB", kilobytes / 1024))
+}
+
+/// A bar on a terminal, plain lines where the output is piped.
+struct Progress(Option<ProgressBar>);
+
+impl Progress {
+    fn new() -> Self {
+        if !std::io::stderr().is_terminal() {
+            return Self(None);
+        }
+        let bar = ProgressBar::with_draw_target(Some(100), ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template("{bar:40} {percent:>3}%  {msg}") {
+            bar.set_style(style);
+        }
+        Self(Some(bar))
+    }
+
+    fn show(&self, what: &str, done: u64, of: u64) {
+        match &self.0 {
+            Some(bar) => {
+                bar.set_length(of);
+                bar.set_position(done);
+                bar.set_message(what.to_owned());
+            }
+            None => self.line(&format!("{what} ({}%)", done * 100 / of.max(1))),
+        }
+    }
+
+    #[expect(clippy::print_stderr, reason = "progress is for the person who waits")]
+    fn line(&self, text: &str) {
+        match &self.0 {
+            Some(bar) => bar.suspend(|| eprintln!("{text}")),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
