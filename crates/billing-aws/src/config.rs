@@ -216,24 +216,6 @@ impl Group for Dunning {
     }
 }
 
-/// How hard a worker works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Worker {
-    /// `WORKER_CONCURRENCY`: how many charges one worker has under way at once; absent for 10, a whole batch. Times the number of workers,
-    /// this is the load on `PortOne` and the PG, whose allowance is the real limit.
-    pub concurrency: usize,
-}
-
-impl Group for Worker {
-    fn read(vars: &mut Vars<'_>) -> Option<Self> {
-        let concurrency = vars.optional("WORKER_CONCURRENCY", "10", |text| match text.parse() {
-            Ok(count @ 1..=100) => Ok(count),
-            _ => Err("must be a whole number from 1 to 100"),
-        });
-        Some(Self { concurrency: concurrency?.unwrap_or(10) })
-    }
-}
-
 fn table_name(text: &str) -> Result<String, &'static str> {
     let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
     if plain && (3..=255).contains(&text.len()) {

@@ -10,6 +10,7 @@ use billing_core::event::{Event, EventKey};
 use billing_core::notice::Notice;
 use futures::stream::{self, StreamExt};
 use jiff::SignedDuration;
+use std::collections::BTreeSet;
 
 /// How long a claim keeps other notifiers off: longer than a batch of mails takes to send.
 pub const MAIL_LEASE: SignedDuration = SignedDuration::from_secs(120);
@@ -41,10 +42,13 @@ pub async fn notify<S: Store, M: Mailer, C: Clock, T: Telemetry>(
     sender: &Sender,
     events: &[Event],
 ) -> Vec<Notified> {
+    // An event that stands twice in a batch is told by its first copy; a transaction takes no row twice.
+    let mut named: BTreeSet<EventKey> = BTreeSet::new();
     let wanted: Vec<(usize, EventKey, &Notice)> = events
         .iter()
         .enumerate()
         .filter_map(|(i, event)| event.notice.as_ref().map(|notice| (i, event.key(), notice)))
+        .filter(|(_, key, _)| named.insert(key.clone()))
         .collect();
     let mut outcomes: Vec<Notified> = events.iter().map(|_| Notified::Nothing).collect();
     for chunk in wanted.chunks(MAX_CLAIMS) {

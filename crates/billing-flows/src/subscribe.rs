@@ -52,7 +52,9 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                 self.telemetry.signal(Signal::Event(EventKind::SubscriptionStarted));
                 Ok(())
             }
-            Err(CommitError::Conflict(_)) => Err(SubscribeError::Exists),
+            Err(CommitError::Conflict(conflict)) if conflict.on_subscription => Err(SubscribeError::Exists),
+            // Another customer's subscription of the same id began in this very millisecond.
+            Err(CommitError::Conflict(_)) => Err(FlowError::Contended.into()),
             Err(CommitError::Store(error)) => Err(FlowError::from(error).into()),
         }
     }
@@ -73,20 +75,26 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             // A key without a customer, or with one that is no user id of ours: nobody to bind it to.
             return Ok(Received::Stranger);
         };
-        let is_news = self.write_key(&user_id, &seen, cause).await?;
+        let subscriptions = self.subscriptions_of(&user_id).await?;
+        let is_news = self.write_key(&user_id, &seen, &subscriptions, cause).await?;
         // A late delivery about an older key must not displace a newer one.
         let newest = newest_active(&self.keys_of(&user_id).await?);
-        if newest.as_ref().is_none_or(|method| method.billing_key != *key) {
+        let Some(method) = newest.filter(|method| method.billing_key == *key) else {
             return Ok(if is_news { Received::Settled } else { Received::Known });
+        };
+        let mut moved = false;
+        let mut owed = Vec::new();
+        for subscription in subscriptions {
+            let written = self
+                .change_one(&subscription, cause, |subscription| {
+                    let wants = subscription.method.is_none() || matches!(subscription.state, State::PastDue { .. });
+                    if wants { subscription.with_method(&method, self.clock.now()) } else { None }
+                })
+                .await?;
+            moved |= written.is_some();
+            owed.push(written.unwrap_or(subscription));
         }
-        let moved = self
-            .change_methods(&user_id, cause, |subscription| {
-                let wants = subscription.method.is_none() || matches!(subscription.state, State::PastDue { .. });
-                let method = newest.as_ref().filter(|_| wants)?;
-                subscription.with_method(method, self.clock.now())
-            })
-            .await?;
-        self.collect_now(queue, &user_id, key, cause).await?;
+        self.collect_now(queue, &owed, key, cause).await?;
         Ok(if is_news || moved { Received::Settled } else { Received::Known })
     }
 
@@ -108,11 +116,12 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         };
         let keys = self.keys_of(&user_id).await?;
         let Some(row) = keys.iter().find(|row| row.billing_key == *key) else { return Ok(Received::Stranger) };
+        let subscriptions = self.subscriptions_of(&user_id).await?;
         let is_news = row.status == KeyStatus::Active;
         if is_news {
             let now = self.clock.now();
             let body = NoticeBody::MethodRemoved { method: row.label(), at: now };
-            let notice = self.notice_for(&user_id, body, None).await?;
+            let notice = notice_for(&subscriptions, body, None);
             let event = key_event(&user_id, EventKind::BillingKeyRemoved, now, row.created_at, cause, notice);
             let change = KeyChange::Delete { user_id: user_id.clone(), created_at: row.created_at };
             self.write_key_change(change, event).await?;
@@ -120,15 +129,19 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         let others: Vec<RegisteredKey> = keys.iter().filter(|row| row.billing_key != *key).cloned().collect();
         let newest = newest_active(&others);
         let now = self.clock.now();
-        let moved = self
-            .change_methods(&user_id, cause, |subscription| {
-                let bare = subscription.without_method(key)?;
-                match &newest {
-                    Some(method) => subscription.with_method(method, now),
-                    None => Some(bare),
-                }
-            })
-            .await?;
+        let mut moved = false;
+        for subscription in &subscriptions {
+            let written = self
+                .change_one(subscription, cause, |subscription| {
+                    let bare = subscription.without_method(key)?;
+                    match &newest {
+                        Some(method) => subscription.with_method(method, now),
+                        None => Some(bare),
+                    }
+                })
+                .await?;
+            moved |= written.is_some();
+        }
         Ok(if is_news || moved { Received::Settled } else { Received::Known })
     }
 
@@ -136,12 +149,12 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     async fn collect_now<Q: Queue>(
         &self,
         queue: &Q,
-        user_id: &UserId,
+        subscriptions: &[Subscription],
         key: &BillingKey,
         cause: &Cause,
     ) -> Result<(), FlowError> {
         let now = self.clock.now();
-        let owed = self.subscriptions_of(user_id).await?.into_iter().filter(|subscription| {
+        let owed = subscriptions.iter().filter(|subscription| {
             let has_it = subscription.method.as_ref().is_some_and(|method| method.billing_key == *key);
             has_it && matches!((&subscription.state, subscription.due(now)), (State::PastDue { .. }, Due::Collect(_)))
         });
@@ -149,8 +162,8 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             .map(|subscription| CollectMessage {
                 run: cause.to_string(),
                 now,
-                user_id: user_id.clone(),
-                subscription_id: subscription.key.id,
+                user_id: subscription.key.user_id.clone(),
+                subscription_id: subscription.key.id.clone(),
             })
             .collect();
         for batch in messages.chunks(MAX_BATCH) {
@@ -186,7 +199,13 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     }
 
     /// Writes the row of a key and tells the customer; `false` if the row was there.
-    async fn write_key(&self, user_id: &UserId, seen: &KeySeen, cause: &Cause) -> Result<bool, FlowError> {
+    async fn write_key(
+        &self,
+        user_id: &UserId,
+        seen: &KeySeen,
+        subscriptions: &[Subscription],
+        cause: &Cause,
+    ) -> Result<bool, FlowError> {
         let mut created_at = seen.issued_at;
         for _ in 0..MAX_ROUNDS {
             let rows = self.keys_of(user_id).await?;
@@ -200,7 +219,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             let row = registered(user_id, seen, created_at);
             let body = NoticeBody::MethodRegistered { method: row.label(), at: seen.issued_at };
             let stated = Customer { name: seen.customer_name.clone(), email: seen.customer_email.clone(), phone: None };
-            let notice = self.notice_for(user_id, body, Some(&stated)).await?;
+            let notice = notice_for(subscriptions, body, Some(&stated));
             let now = self.clock.now();
             let event = key_event(user_id, EventKind::BillingKeyRegistered, now, created_at, cause, notice);
             if self.write_key_change(KeyChange::Register(row), event).await? {
@@ -224,43 +243,16 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         }
     }
 
-    /// A notice for a customer: in the language and to the address of the subscription, or of what the billing key was issued with.
-    async fn notice_for(
-        &self,
-        user_id: &UserId,
-        body: NoticeBody,
-        stated: Option<&Customer>,
-    ) -> Result<Option<Notice>, FlowError> {
-        let subscriptions = self.subscriptions_of(user_id).await?;
-        let known = subscriptions.iter().find(|subscription| subscription.customer.email.is_some());
-        let customer = known.map(|subscription| &subscription.customer).or(stated);
-        let locale = known.map_or(Locale::default(), |subscription| subscription.locale);
-        Ok(customer.and_then(|customer| {
-            customer.email.clone().map(|to| Notice { to, name: customer.name.clone(), locale, body })
-        }))
-    }
-
-    async fn change_methods(
-        &self,
-        user_id: &UserId,
-        cause: &Cause,
-        change: impl Fn(&Subscription) -> Option<Subscription>,
-    ) -> Result<bool, FlowError> {
-        let mut changed = false;
-        for subscription in self.subscriptions_of(user_id).await? {
-            changed |= self.change_one(subscription, cause, &change).await?;
-        }
-        Ok(changed)
-    }
-
+    /// Writes what `change` makes of a subscription, deciding again whenever someone else was first; `None` if it leaves it as it is.
     async fn change_one(
         &self,
-        mut subscription: Subscription,
+        subscription: &Subscription,
         cause: &Cause,
-        change: &impl Fn(&Subscription) -> Option<Subscription>,
-    ) -> Result<bool, FlowError> {
+        change: impl Fn(&Subscription) -> Option<Subscription>,
+    ) -> Result<Option<Subscription>, FlowError> {
+        let mut subscription = subscription.clone();
         for _ in 0..MAX_ROUNDS {
-            let Some(next) = change(&subscription) else { return Ok(false) };
+            let Some(next) = change(&subscription) else { return Ok(None) };
             let now = self.clock.now();
             let event = Event {
                 subject: subscription.key.id.to_string(),
@@ -273,23 +265,31 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                 detail: None,
                 notice: None,
             };
-            let write = SubscriptionChange::Write { expected: subscription.version, next };
+            let write = SubscriptionChange::Write { expected: subscription.version, next: next.clone() };
             let changes = Changes { subscription: Some(write), events: vec![event], ..Changes::default() };
             match self.store.commit(&changes).await {
                 Ok(()) => {
                     self.telemetry.signal(Signal::Event(EventKind::MethodReplaced));
-                    return Ok(true);
+                    return Ok(Some(next));
                 }
                 Err(CommitError::Conflict(_)) => {}
                 Err(CommitError::Store(error)) => return Err(error.into()),
             }
             match self.store.subscription(&subscription.key).await? {
                 Some(fresh) => subscription = fresh,
-                None => return Ok(false),
+                None => return Ok(None),
             }
         }
         Err(FlowError::Contended)
     }
+}
+
+/// A notice for a customer: in the language and to the address of the subscription, or of what the billing key was issued with.
+fn notice_for(subscriptions: &[Subscription], body: NoticeBody, stated: Option<&Customer>) -> Option<Notice> {
+    let known = subscriptions.iter().find(|subscription| subscription.customer.email.is_some());
+    let customer = known.map(|subscription| &subscription.customer).or(stated)?;
+    let locale = known.map_or(Locale::default(), |subscription| subscription.locale);
+    Some(Notice { to: customer.email.clone()?, name: customer.name.clone(), locale, body })
 }
 
 /// The customer's newest key that can be charged.
@@ -328,7 +328,8 @@ fn key_event(
 ) -> Event {
     Event {
         subject: user_id.to_string(),
-        id: Event::id_at(now, &issued_at.as_millisecond().to_string()),
+        // Of one key two things can happen in one millisecond, and of one customer to two keys.
+        id: Event::id_at(now, &format!("{}-{}", issued_at.as_millisecond(), kind.name())),
         at: now,
         kind,
         cause: cause.clone(),

@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 use sandbox::run::RunArgs;
 use sandbox::serve::ServeArgs;
 use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
 
 /// Recurring billing on PortOne V2, on one machine: embedded DynamoDB, PortOne simulator, mailbox, clock, and the real Lambda handlers.
 #[derive(Debug, Parser)]
@@ -24,7 +25,10 @@ enum Command {
 #[tokio::main]
 #[expect(clippy::print_stderr, reason = "a command says why it failed")]
 async fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let command = Cli::parse().command;
+    // A run is full of faults on purpose; their warnings are for those who ask (RUST_LOG).
+    log(if matches!(command, Command::Run(_)) { "off" } else { "warn" });
+    let done = match command {
         Command::Run(args) => sandbox::run::run(&args).await,
         Command::Serve(args) => sandbox::serve::serve(&args).await.map(|()| true),
     };
@@ -36,4 +40,9 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn log(default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
 }

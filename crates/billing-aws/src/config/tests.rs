@@ -3,7 +3,7 @@ use billing_core::money::Currency;
 use billing_core::plan::PlanType;
 use std::collections::HashMap;
 
-type Everything = (Tables, PortOne, Webhooks, Queues, MailFrom, (Dunning, Worker));
+type Everything = (Tables, PortOne, Webhooks, Queues, MailFrom, Dunning);
 
 fn good() -> HashMap<&'static str, &'static str> {
     HashMap::from([
@@ -28,10 +28,10 @@ fn read_all<T: Group>(vars: &HashMap<&'static str, &'static str>) -> Result<T, C
 
 #[test]
 fn what_is_optional_has_defaults() {
-    let (tables, portone, _, _, mail, (dunning, worker)): Everything = read_all(&good()).unwrap();
+    let (tables, portone, _, _, mail, dunning): Everything = read_all(&good()).unwrap();
     assert_eq!(tables, Tables::with_prefix("b"));
     assert_eq!((portone.base_url, portone.read_timeout.as_secs(), portone.connect_timeout.as_secs()), (None, 60, 3));
-    assert_eq!((dunning.ladder, worker.concurrency), (Ladder::default(), 10));
+    assert_eq!(dunning.ladder, Ladder::default());
     assert_eq!((mail.company_line, mail.configuration_set), (None, None));
 }
 
@@ -54,7 +54,6 @@ fn everything_that_is_wrong_is_reported_at_once_without_its_value() {
         ("MAIL_FROM", "Sivera <billing@sivera.example>"),
         ("MAIL_MANAGE_URL", "http://sivera.example/billing"),
         ("DUNNING_DAYS", "5,3"),
-        ("WORKER_CONCURRENCY", "0"),
     ]);
     let errors = read_all::<Everything>(&vars).unwrap_err();
     insta::assert_snapshot!(errors);

@@ -156,6 +156,7 @@ struct Row {
 #[derive(Debug, Default)]
 struct Books {
     charges: Vec<Charge>,
+    looked_at: Vec<Charge>,
     approvals: Vec<Approval>,
     violations: Vec<String>,
     payments: BTreeMap<PaymentId, Row>,
@@ -390,7 +391,11 @@ impl Books {
 
     /// The journey of a request.
     fn receive(&mut self, charge: Charge, behaviour: &Behaviour, now: Timestamp) -> ChargeAnswer {
-        self.judge(&charge);
+        // An order that was refused for its credentials was not looked at: it uses no idempotency key.
+        if *behaviour != Behaviour::Unauthorized {
+            self.judge(&charge);
+            self.looked_at.push(charge.clone());
+        }
         self.charges.push(charge.clone());
         match behaviour {
             Behaviour::UnknownNotReceived => ChargeAnswer::Unknown("the connection was refused".to_owned()),
@@ -415,7 +420,7 @@ impl Books {
     /// Whether a client may send this after what it sent before.
     fn judge(&mut self, charge: &Charge) {
         let is_resend = |before: &&Charge| before.payment_id == charge.payment_id && before.attempt == charge.attempt;
-        let Some(first) = self.charges.iter().find(is_resend) else {
+        let Some(first) = self.looked_at.iter().find(is_resend) else {
             return;
         };
         let (id, attempt) = (&charge.payment_id, charge.attempt);

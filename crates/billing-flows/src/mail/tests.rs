@@ -173,21 +173,6 @@ fn the_html_is_as_it_was_approved() {
     }
 }
 
-/// For looking at them: `MAILS=/tmp/mails cargo test -p billing-flows mail -- --ignored`.
-#[test]
-#[ignore = "writes files to look at"]
-#[expect(clippy::disallowed_methods, reason = "a tool, not a test")]
-fn write_every_mail_to_a_folder() {
-    let folder = std::path::PathBuf::from(std::env::var("MAILS").unwrap_or_else(|_| "/tmp/mails".to_owned()));
-    std::fs::create_dir_all(&folder).unwrap();
-    for (name, body) in bodies() {
-        for locale in LOCALES {
-            std::fs::write(folder.join(format!("{name}.{}.html", locale.tag())), written(locale, body.clone()).html)
-                .unwrap();
-        }
-    }
-}
-
 #[test]
 fn the_html_says_what_the_text_says() {
     for (name, body) in bodies() {

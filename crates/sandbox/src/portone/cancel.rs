@@ -7,7 +7,7 @@ use serde_json::json;
 use super::PortOne;
 use super::behavior::{Behavior, Plain};
 use super::call::Call;
-use super::charge::{after_work, fault, refused_by, slot, wait, webhooks_in};
+use super::charge::{after_work, fault, refused_by, slot, wait};
 use super::declines::decline;
 use super::entities::{Cancellation, CancellationStatus, Payment, PaymentStatus, Settles, Trigger};
 use super::faults::{About, Operation, Plan};
@@ -68,17 +68,15 @@ async fn run(portone: PortOne, call: Call, ticket: Ticket) -> Reply {
     if let Some(wait) = wait {
         tokio::time::sleep(wait).await;
     }
-    let (answer, told) = {
+    let (answer, early) = {
         let mut state = portone.lock();
         let now = portone.now();
         let (result, changes) = finish(&portone, &state, &plan, payment_id, &wish, now);
-        let told = webhooks_in(&changes);
-        (portone.conclude(&mut state, &ticket, (result, changes), now), told)
+        let early = portone.claim_early(&plan, &changes);
+        (portone.conclude(&mut state, &ticket, (result, changes), now), early)
     };
     drop(ticket);
-    if plan.has(Plain::WebhookBeforeAnswer) {
-        portone.deliver_all(told).await;
-    }
+    portone.deliver_claimed(early).await;
     after_work(fault, Reply::Answer(answer))
 }
 

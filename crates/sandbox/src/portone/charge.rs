@@ -49,17 +49,15 @@ async fn run(portone: PortOne, call: Call, ticket: Ticket) -> Reply {
         tokio::time::sleep(wait).await;
     }
     let Started { attempt, fault, .. } = started;
-    let (answer, told) = {
+    let (answer, early) = {
         let mut state = portone.lock();
         let now = portone.now();
         let (result, changes) = finish(&portone, &state, &attempt, now);
-        let told = webhooks_in(&changes);
-        (portone.conclude(&mut state, &ticket, (result, changes), now), told)
+        let early = portone.claim_early(&attempt.plan, &changes);
+        (portone.conclude(&mut state, &ticket, (result, changes), now), early)
     };
     drop(ticket);
-    if attempt.plan.has(Plain::WebhookBeforeAnswer) {
-        portone.deliver_all(told).await;
-    }
+    portone.deliver_claimed(early).await;
     after_work(fault, Reply::Answer(answer))
 }
 
@@ -70,15 +68,6 @@ pub(crate) fn after_work(fault: Option<Plain>, reply: Reply) -> Reply {
         Some(Plain::Html5xxAfterSuccess) => Reply::Html(502),
         _ => reply,
     }
-}
-
-/// The webhooks among changes.
-pub(crate) fn webhooks_in(changes: &[Change]) -> Vec<String> {
-    let webhook = |change: &Change| match change {
-        Change::Webhook(webhook) if webhook.next_try.is_some() => Some(webhook.id.clone()),
-        _ => None,
-    };
-    changes.iter().filter_map(webhook).collect()
 }
 
 struct Started {

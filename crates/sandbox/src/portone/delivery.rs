@@ -6,8 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::header::HeaderMap;
 use serde_json::json;
 
+use super::behavior::Plain;
 use super::call::Call;
 use super::entities::{Exchange, Response, Webhook, WebhookStatus};
+use super::faults::Plan;
 use super::input::Resend;
 use super::refusal::Refusal;
 use super::reply::{Answer, Reply};
@@ -36,7 +38,12 @@ impl Drop for Claim<'_> {
 
 impl PortOne {
     /// Does all that is due, until nothing is: schedules and pending payments in the order of their times, then webhooks.
+    ///
+    /// If nothing is due, nothing happens, and no one is told: whoever fires whenever [`changed`](Self::changed) tells comes to rest.
     pub async fn fire_due(&self) {
+        if self.next_due().is_none_or(|due| due > self.now()) {
+            return;
+        }
         let _busy = self.busy();
         loop {
             if let Err(refusal) = self.settle_due() {
@@ -78,16 +85,35 @@ impl PortOne {
 
     /// Delivers webhooks, a bounded number at a time. Whether any was.
     pub(crate) async fn deliver_all(&self, ids: Vec<String>) -> bool {
+        let claimed = ids.into_iter().filter(|id| self.claim(id));
+        self.deliver_claimed(claimed.collect()).await
+    }
+
+    /// Delivers webhooks that the caller has claimed.
+    pub(crate) async fn deliver_claimed(&self, ids: Vec<String>) -> bool {
         let deliver = |id: String| async move { self.deliver(&id, false).await };
         let delivered = stream::iter(ids).map(deliver).buffer_unordered(CONCURRENT_DELIVERIES);
         delivered.fold(false, async |any, one| any || one).await
     }
 
-    /// One try of one webhook. By hand: whether it is due or not, and without another to follow. Whether it was made and recorded.
+    /// Takes a webhook to deliver. From now on no one else does, until it is delivered.
+    fn claim(&self, id: &str) -> bool {
+        lock(&self.0.delivering).insert(id.to_owned())
+    }
+
+    /// Takes the webhooks among changes that are about to become so, if they are to be delivered before the call is answered.
+    pub(crate) fn claim_early(&self, plan: &Plan, changes: &[Change]) -> Vec<String> {
+        let early = |change: &Change| match change {
+            Change::Webhook(webhook) if webhook.next_try.is_some() && plan.has(Plain::WebhookBeforeAnswer) => {
+                self.claim(&webhook.id).then(|| webhook.id.clone())
+            }
+            _ => None,
+        };
+        changes.iter().filter_map(early).collect()
+    }
+
+    /// One try of one claimed webhook. By hand: whether it is due or not, and without another to follow. Whether it was made and recorded.
     async fn deliver(&self, id: &str, by_hand: bool) -> bool {
-        if !lock(&self.0.delivering).insert(id.to_owned()) {
-            return false;
-        }
         let claim = Claim(self, id);
         let _busy = self.busy();
         let webhook = self.lock().webhooks.get(id).cloned();
@@ -193,7 +219,9 @@ pub(crate) async fn resend(State(portone): State<PortOne>, call: Call) -> Reply 
     portone
         .once(call, |portone, call, ticket| async move {
             let chosen = chosen(&portone, &call);
-            if let Ok(id) = &chosen {
+            if let Ok(id) = &chosen
+                && portone.claim(id)
+            {
                 portone.deliver(id, true).await;
             }
             let mut state = portone.lock();

@@ -5,9 +5,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::PortOne;
-use super::behavior::{Behavior, Plain};
+use super::behavior::Behavior;
 use super::call::Call;
-use super::charge::webhooks_in;
 use super::entities::{BillingKey, Channel, Customer, Method};
 use super::faults::{About, Operation, Plan};
 use super::input::{CustomerInput, Issue, SandboxBypass};
@@ -113,12 +112,12 @@ impl PortOne {
         now: Timestamp,
     ) -> Vec<Change> {
         let event = Event { kind, about: Subject::Key(&key.key), trigger: None, notice_urls };
-        self.tell(state, &plan(state, key), event, now)
+        self.tell(state, &plan_of(state, key), event, now)
     }
 }
 
 /// What is wrong with the webhooks of a key, and the answers about it.
-fn plan(state: &Known, key: &BillingKey) -> Plan {
+fn plan_of(state: &Known, key: &BillingKey) -> Plan {
     let about = About {
         operation: Operation::Cancel,
         base: key.behavior.as_ref(),
@@ -131,7 +130,7 @@ fn plan(state: &Known, key: &BillingKey) -> Plan {
 }
 
 pub(crate) fn view_of(portone: &PortOne, state: &Known, key: &BillingKey) -> Value {
-    view::billing_key(portone.store(), key, plan(state, key).unknown_fields)
+    view::billing_key(portone.store(), key, plan_of(state, key).unknown_fields)
 }
 
 /// `GET /billing-keys/{billingKey}`
@@ -191,21 +190,19 @@ pub(crate) async fn issue(State(portone): State<PortOne>, call: Call) -> Reply {
 pub(crate) async fn delete(State(portone): State<PortOne>, call: Call) -> Reply {
     portone
         .once(call, |portone, call, ticket| async move {
-            let (answer, told, first) = {
+            let (answer, early) = {
                 let mut state = portone.lock();
                 let now = portone.now();
                 let deleted = deleted(&portone, &call, &state, now);
-                let first = state.keys.get(call.id("billingKey")).map(|key| plan(&state, key)).unwrap_or_default();
+                let plan = state.keys.get(call.id("billingKey")).map(|key| plan_of(&state, key)).unwrap_or_default();
                 let (result, changes) = match deleted {
                     Ok((value, changes)) => (Ok(value), changes),
                     Err(refusal) => (Err(refusal), Vec::new()),
                 };
-                let told = webhooks_in(&changes);
-                (portone.conclude(&mut state, &ticket, (result, changes), now), told, first)
+                let early = portone.claim_early(&plan, &changes);
+                (portone.conclude(&mut state, &ticket, (result, changes), now), early)
             };
-            if first.has(Plain::WebhookBeforeAnswer) {
-                portone.deliver_all(told).await;
-            }
+            portone.deliver_claimed(early).await;
             Reply::Answer(answer)
         })
         .await

@@ -58,6 +58,12 @@ impl Bench {
         self.portone.issue_billing_key(new_key(pg_provider, behavior)).unwrap()
     }
 
+    /// A key at `PayPal`, whose charges and refunds may stay undecided. The gateway's own rules are off: won will do.
+    pub(crate) fn key_at_paypal(&self, behavior: &str) -> String {
+        self.faults(&json!({"pgRules": false}));
+        self.key_at("PAYPAL_V2", behavior)
+    }
+
     pub(crate) fn faults(&self, request: &Value) {
         self.portone.request_faults(request).unwrap();
     }

@@ -87,8 +87,7 @@ async fn a_refund_at_paypal_is_requested_and_done_later() {
     let bench = Bench::new().await;
     let receiver = Receiver::new().await;
     bench.portone.set_webhook_url(receiver.url.clone());
-    bench.faults(&json!({"pgRules": false}));
-    let key = bench.key_at("PAYPAL_V2", "approve");
+    let key = bench.key_at_paypal("approve");
     bench.charge("payment1", &key).await;
     let (status, body) = cancel(&bench, "payment1", json!({})).await;
     assert_eq!((status, &body["cancellation"]["status"]), (200, &json!("REQUESTED")));

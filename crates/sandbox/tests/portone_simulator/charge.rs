@@ -140,7 +140,7 @@ async fn a_gateways_own_rules_are_applied_unless_switched_off() {
 #[tokio::test]
 async fn a_pending_charge_is_decided_by_the_clock() {
     let bench = Bench::new().await;
-    let (later, never) = (bench.key("pending"), bench.key("pending_then_fail"));
+    let (later, never) = (bench.key_at_paypal("pending"), bench.key_at_paypal("pending_then_fail"));
     assert_eq!(bench.charge("payment1", &later).await.0, 200);
     assert_eq!(bench.charge("payment2", &never).await.0, 200);
     assert_eq!(bench.payment("payment1").await["status"], "PAY_PENDING");
@@ -153,6 +153,15 @@ async fn a_pending_charge_is_decided_by_the_clock() {
     assert_eq!(bench.payment("payment2").await["status"], "FAILED");
     assert_eq!(bench.portone.ledger().approvals.len(), 1);
     assert!(bench.portone.is_idle());
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_not_paypal_says_nothing_of_a_time_when_a_charge_is_pending() {
+    let bench = Bench::new().await;
+    let order = order(&bench.key("pending"));
+    let request = bench.request(reqwest::Method::POST, "/payments/payment1/billing-key").json(&order);
+    let answer: serde_json::Value = request.send().await.unwrap().json().await.unwrap();
+    assert!(answer["payment"]["pgTxId"].is_string() && answer["payment"]["paidAt"].is_null(), "{answer}");
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ async fn a_chargeback_takes_all_back_and_tells_of_the_dispute() {
 #[tokio::test]
 async fn a_pending_payment_can_be_decided_by_hand() {
     let bench = Bench::new().await;
-    let key = bench.key("pending");
+    let key = bench.key_at_paypal("pending");
     bench.charge("payment1", &key).await;
     bench.charge("payment2", &key).await;
     bench.portone.settle_pending("payment1", true).unwrap();

@@ -205,8 +205,16 @@ async fn a_held_webhook_goes_out_after_the_next_one() {
 #[tokio::test]
 async fn a_webhook_may_come_before_the_answer() {
     let (bench, receiver, key) = hooked("webhook_before_answer").await;
+    let driver = bench.portone.clone();
+    let driver = tokio::spawn(async move {
+        loop {
+            driver.changed().notified().await;
+            driver.fire_due().await;
+        }
+    });
     assert_eq!(bench.charge("payment1", &key).await.0, 200);
     assert_eq!(receiver.kinds(), ["Transaction.Paid"]);
+    driver.abort();
     assert_eq!(bench.payment("payment1").await["webhooks"][0]["status"], "SUCCEEDED");
     bench.portone.fire_due().await;
     assert_eq!(receiver.hooks().len(), 1);

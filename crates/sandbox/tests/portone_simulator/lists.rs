@@ -59,9 +59,9 @@ async fn payments_are_walked_by_cursor_each_once() {
     let bench = charged(25).await;
     let (mut seen, mut cursor) = (Vec::new(), Value::Null);
     loop {
-        let (code, list) = bench.list("/payments-by-cursor", &json!({"size": 7, "cursor": cursor})).await;
-        assert_eq!(code, 200, "{list}");
-        let items = list["items"].as_array().unwrap().clone();
+        let (status, listed) = bench.list("/payments-by-cursor", &json!({"size": 7, "cursor": cursor})).await;
+        assert_eq!(status, 200, "{listed}");
+        let items = listed["items"].as_array().unwrap().clone();
         let Some(last) = items.last() else { break };
         cursor = last["cursor"].clone();
         seen.extend(items.iter().map(|item| item["payment"]["id"].as_str().unwrap().to_owned()));

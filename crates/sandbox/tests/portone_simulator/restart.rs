@@ -26,7 +26,8 @@ async fn a_restart_restores_everything() {
     let receiver = Receiver::new().await;
     bench.portone.set_webhook_url(receiver.url.clone());
     bench.faults(&json!({"lateSeconds": 5}));
-    let (key, pending, dropped) = (bench.key("approve"), bench.key("pending"), bench.key("drop_after_success"));
+    let (key, pending, dropped) =
+        (bench.key("approve"), bench.key_at_paypal("pending"), bench.key("drop_after_success"));
     bench.charge("payment1", &key).await;
     bench.charge("payment2", &pending).await;
     bench.post("/payments/payment1/cancel", json!({"reason": "r", "amount": 1000})).await;

@@ -1,5 +1,6 @@
 use crate::bench::{Bench, STORE, order};
 use crate::receiver::Receiver;
+use futures::FutureExt;
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -33,7 +34,7 @@ async fn a_webhook_is_signed_and_says_only_what_it_is_about() {
 #[tokio::test]
 async fn a_decline_and_a_pending_charge_are_told_of_too() {
     let (bench, receiver) = hooked().await;
-    let (declined, pending) = (bench.key("decline:over_limit"), bench.key("pending"));
+    let (declined, pending) = (bench.key("decline:over_limit"), bench.key_at_paypal("pending"));
     bench.charge("payment1", &declined).await;
     bench.charge("payment2", &pending).await;
     bench.portone.fire_due().await;
@@ -157,4 +158,18 @@ async fn a_webhook_can_be_sent_again_by_hand() {
     }
     let (status, worn_out) = bench.post("/payments/payment1/resend-webhook", json!({})).await;
     assert_eq!((status, &worn_out["type"]), (400, &json!("MAX_WEBHOOK_RETRY_COUNT_REACHED")));
+}
+
+#[tokio::test]
+async fn one_who_fires_whenever_told_comes_to_rest() {
+    let (bench, receiver) = hooked().await;
+    let key = bench.key("approve");
+    bench.charge("payment1", &key).await;
+    let mut rounds = 0;
+    while bench.portone.changed().notified().now_or_never().is_some() {
+        bench.portone.fire_due().await;
+        rounds += 1;
+        assert!(rounds < 10);
+    }
+    assert_eq!(receiver.hooks().len(), 1);
 }

@@ -18,7 +18,7 @@ async function check(name, work) {
 /** The error a call fails with: it must be the SDK's, with the envelope in `data`. */
 async function refusal(call) {
   const error = await call.then(() => assert.fail("it was not refused"), (error) => error);
-  assert.ok(error instanceof PortOne.Errors.PortOneError, `${error}`);
+  assert.ok(error instanceof PortOne.PortOneError, `${error}`);
   return error.data;
 }
 
@@ -133,6 +133,10 @@ await check("a part is cancelled, then the rest", async () => {
   assert.ok(read.cancellations.some(({ id }) => id === event.data.cancellationId));
 });
 
+await check("a card payment has no cash receipt", async () => {
+  assert.equal((await refusal(payment.cashReceipt.getCashReceiptByPaymentId({ paymentId: paid }))).type, "CASH_RECEIPT_NOT_FOUND");
+});
+
 await check("a webhook is sent again", async () => {
   const before = received.length;
   const { webhook } = await payment.resendWebhook({ paymentId: paid });
@@ -162,8 +166,7 @@ await check("a billing key is deleted", async () => {
 });
 
 await check("both tokens of the token pair are given", async () => {
-  const auth = PortOne.Auth?.AuthClient?.({ secret, baseUrl });
-  if (!auth) return;
+  const auth = PortOne.AuthClient({ secret, baseUrl });
   const { accessToken, refreshToken } = await auth.loginViaApiSecret({ apiSecret: secret });
   assert.ok(accessToken && refreshToken);
   assert.ok((await auth.refreshToken({ refreshToken })).accessToken);

@@ -1,0 +1,31 @@
+# What a person types. `make` alone says what there is.
+
+CARGO ?= cargo
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test sandbox check fmt bench
+
+help: ## says what there is
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## lives through a month of billing and prints the closed books (ARGS="--customers 200 --months 2 --seed 7")
+	@$(CARGO) run --package sandbox -- run $(ARGS)
+
+test: ## runs every test that needs nothing but cargo
+	@$(CARGO) test --workspace --locked $(ARGS)
+
+sandbox: ## serves the whole stack on five ports until it is stopped (ARGS="--data sandbox-data")
+	@$(CARGO) run --package sandbox -- serve $(ARGS)
+
+check: ## formatting, lints and documentation, warnings denied
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --document-private-items
+
+fmt: ## formats
+	@$(CARGO) fmt --all
+
+bench: ## counts what a clean charge costs, and times a month of a thousand customers
+	@$(CARGO) run --package sandbox -- run --clean $(ARGS)
+	@$(CARGO) run --package sandbox -- run $(ARGS)

@@ -1,0 +1,118 @@
+//! A sandbox process under test.
+
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A running `sandbox serve`, killed when it is dropped.
+pub(crate) struct Sandbox {
+    child: Child,
+    /// The line it said when it was ready.
+    pub(crate) ready: Value,
+    client: reqwest::Client,
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Sandbox {
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    pub(crate) fn start_on(data: &Path) -> Self {
+        Self::start_with(&["--data", data.to_str().unwrap()])
+    }
+
+    fn start_with(more: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox"));
+        command.arg("serve");
+        for port in ["--api-port", "--portone-port", "--dynamodb-port", "--console-port", "--aws-port"] {
+            command.args([port, "0"]);
+        }
+        // The functions give a hanging PortOne up after a second, so that no test waits a minute.
+        let mut child = command.args(["--read-timeout", "1"]).args(more).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let ready = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
+        Self { child, ready, client: reqwest::Client::builder().no_proxy().build().unwrap() }
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub(crate) fn url(&self, port: &str, path: &str) -> String {
+        format!("{}{path}", self.ready[port].as_str().unwrap())
+    }
+
+    pub(crate) fn http(&self) -> &reqwest::Client {
+        &self.client
+    }
+
+    /// Asks the control API, whatever it answers.
+    pub(crate) async fn try_post(&self, path: &str, body: Value) -> (u16, Value) {
+        let request = self.client.post(self.url("console", path)).body(body.to_string());
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
+        let (status, answer) = self.try_post(path, body).await;
+        assert_eq!(status, 200, "POST {path}: {answer}");
+        answer
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let answer = self.client.get(self.url("console", path)).send().await.unwrap();
+        let status = answer.status();
+        let body: Value = answer.json().await.unwrap();
+        assert!(status.is_success(), "GET {path}: {body}");
+        body
+    }
+
+    /// One customer, described; answers with (user, subscription, billing key).
+    pub(crate) async fn customer(&self, description: Value) -> (String, String, String) {
+        let made = self.post("/api/customers", description).await;
+        let one = &made["customers"][0];
+        let text = |name: &str| one[name].as_str().unwrap().to_owned();
+        (text("userId"), text("subscriptionId"), text("billingKey"))
+    }
+
+    /// A moment on the first of the next month in Seoul, and some days further.
+    pub(crate) async fn moment_on_the_first(&self, time: &str, days: u8) -> String {
+        let now = self.get("/api/clock").await["now"].as_str().unwrap().to_owned();
+        let date: jiff::civil::Date = now[..10].parse().unwrap();
+        let first = date.last_of_month().tomorrow().unwrap();
+        let date = first.checked_add(jiff::Span::new().days(days)).unwrap();
+        format!("{date}T{time}+09:00")
+    }
+
+    /// Moves the clock there.
+    pub(crate) async fn to_the_first(&self, time: &str, days: u8) -> Value {
+        let target = self.moment_on_the_first(time, days).await;
+        self.post("/api/clock", json!({ "advanceTo": target })).await
+    }
+
+    /// Every item of a listing, page by page.
+    pub(crate) async fn all(&self, path: &str, name: &str) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let join = if path.contains('?') { '&' } else { '?' };
+            let page = self.get(&format!("{path}{join}limit=1000{cursor}")).await;
+            items.extend(page[name].as_array().unwrap().iter().cloned());
+            match page["cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return items,
+            }
+        }
+    }
+}
