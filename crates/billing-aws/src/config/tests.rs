@@ -72,10 +72,7 @@ fn a_function_reads_only_what_it_needs() {
 #[test]
 fn the_catalogue_of_this_build_can_be_sold() {
     let catalogue = catalogue().unwrap();
-    assert_eq!((catalogue.brand(), catalogue.trial_days()), ("Sivera", 14));
     for plan in [PlanType::Standard, PlanType::Pro] {
-        for currency in [Currency::Krw, Currency::Usd] {
-            assert!(!catalogue.monthly(plan, 1, currency).unwrap().is_zero(), "{plan:?} {currency:?}");
-        }
+        assert!(!catalogue.monthly(plan, 1, Currency::Krw).unwrap().is_zero(), "{plan:?}");
     }
 }

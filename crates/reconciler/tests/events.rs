@@ -1,0 +1,184 @@
+//! What the reconciler does with the events it gets, good and bad. (Laws 2, 7 and 8.)
+#![expect(clippy::unwrap_used, reason = "the helpers of tests, too, may unwrap")]
+
+use billing_core::Timestamp;
+use billing_core::billing_key::BillingKey;
+use billing_core::calendar::Period;
+use billing_core::decline::Pg;
+use billing_core::dunning::Ladder;
+use billing_core::id::{PaymentId, StoreId, SubscriptionId, UserId};
+use billing_core::money::{Currency, Money};
+use billing_core::plan::{Catalogue, Locale, PlanType};
+use billing_core::subscription::{Customer, Method, State, Subscription, SubscriptionKey};
+use billing_flows::fake::{AskFault, Behaviour, Fault, ManualClock, MemoryStore, Recorder, ScriptedGateway};
+use billing_flows::ports::{Clock, CollectMessage, Gateway};
+use billing_flows::{Billing, Settings};
+use reconciler::{Answer, ReconcilerEvent, handle, is_late};
+use serde_json::{Value, json};
+
+type Flows = Billing<MemoryStore, ScriptedGateway, ManualClock, Recorder>;
+
+const NOTHING: Answer = Answer { asked: 0, settled: 0, differences: 0, failed: 0, unfinished: false };
+
+fn at(moment: &str) -> Timestamp {
+    format!("{moment}+09:00").parse().unwrap()
+}
+
+fn customer(number: u32) -> Subscription {
+    Subscription {
+        key: SubscriptionKey {
+            user_id: UserId::new(format!("user_{number:04}")).unwrap(),
+            id: SubscriptionId::new(format!("sub_{number:04}")).unwrap(),
+        },
+        plan: PlanType::Standard,
+        seats: 3,
+        monthly: Money::new(30_000, Currency::Krw).unwrap(),
+        method: Some(Method { billing_key: BillingKey::new(format!("billing-key-{number:04}")), pg: Pg::TossPayments }),
+        customer: Customer::default(),
+        locale: Locale::Ko,
+        started: at("2026-11-01T09:00"),
+        trial_end: None,
+        cancel_at_period_end: false,
+        state: State::Active { next: Some(december()) },
+        version: 1,
+    }
+}
+
+fn december() -> Period {
+    Period::parse("2026-12-01").unwrap()
+}
+
+/// So many customers, whose December was charged on the first so.
+async fn after(customers: u32, way: Behaviour) -> Flows {
+    let clock = ManualClock::new(at("2026-12-01T10:00"));
+    let (store, gateway) = (MemoryStore::new(), ScriptedGateway::new(clock.clone()));
+    gateway.always(way);
+    let catalogue = Catalogue::parse(
+        "brand = \"Sivera\"\ntrial_days = 14\n[plans.standard]\nname = { ko = \"S\", en = \"S\" }\nmax_seats = 9\nprice_per_seat = { KRW = 10000 }",
+    )
+    .unwrap();
+    let settings = Settings { store_id: StoreId::new("store-1").unwrap(), catalogue, ladder: Ladder::default() };
+    let billing = Billing { store, gateway, clock, telemetry: Recorder::default(), settings };
+    for number in 0..customers {
+        let (row, now) = (customer(number), billing.clock.now());
+        billing.store.put_subscription(&row);
+        let (user_id, subscription_id) = (row.key.user_id, row.key.id);
+        billing.collect(&CollectMessage { run: "1".to_owned(), now, user_id, subscription_id }).await.unwrap();
+    }
+    billing
+}
+
+fn event(task: &str, at: &str) -> ReconcilerEvent {
+    serde_json::from_value(json!({ "task": task, "scheduledTime": at })).unwrap()
+}
+
+async fn hourly(billing: &Flows) -> Answer {
+    billing.clock.set(at("2026-12-01T11:05"));
+    handle(billing, &event("hourly", "2026-12-01T02:05:00Z"), || false).await.unwrap()
+}
+
+async fn nightly(billing: &Flows) -> Answer {
+    billing.clock.set(at("2026-12-02T03:00"));
+    handle(billing, &event("nightly", "2026-12-01T18:00:00Z"), || false).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_hourly_pass_settles_what_is_not_known() {
+    let billing = after(5, Behaviour::UnknownButPaid).await;
+    assert_eq!(hourly(&billing).await, Answer { asked: 5, settled: 5, ..NOTHING });
+    assert_eq!(hourly(&billing).await, NOTHING);
+    assert!(billing.store.all_invoices().iter().all(|row| row.state.status() == "paid"));
+}
+
+#[tokio::test]
+async fn the_hourly_pass_stops_when_it_is_late_and_says_so() {
+    let billing = after(5, Behaviour::UnknownButPaid).await;
+    let answer = handle(&billing, &event("hourly", "2026-12-01T02:05:00Z"), || true).await.unwrap();
+    assert_eq!(answer, Answer { unfinished: true, ..NOTHING });
+}
+
+#[tokio::test]
+async fn one_row_that_fails_is_counted_and_keeps_no_other() {
+    let billing = after(5, Behaviour::UnknownButPaid).await;
+    billing.store.faults().next("invoice", Fault::Before);
+    assert_eq!(hourly(&billing).await, Answer { asked: 4, settled: 4, failed: 1, ..NOTHING });
+}
+
+#[tokio::test]
+async fn refused_credentials_are_an_error_so_that_the_pass_is_delivered_again() {
+    let billing = after(5, Behaviour::UnknownButPaid).await;
+    billing.gateway.all_asks(Some(AskFault::Unauthorized));
+    handle(&billing, &event("hourly", "2026-12-01T02:05:00Z"), || false).await.unwrap_err();
+    handle(&billing, &event("nightly", "2026-12-01T18:00:00Z"), || false).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn the_nightly_pass_compares_the_day_that_is_over_in_seoul() {
+    let billing = after(3, Behaviour::UnknownButPaid).await;
+    let too_early = handle(&billing, &event("nightly", "2026-11-30T18:00:00Z"), || false).await.unwrap();
+    assert_eq!(too_early, NOTHING);
+    assert_eq!(nightly(&billing).await.settled, 3);
+    let again = nightly(&billing).await;
+    assert_eq!((again.settled, again.differences, again.failed), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn the_nightly_pass_finds_what_only_one_of_the_books_holds() {
+    let billing = after(2, Behaviour::Approve).await;
+    let id = |number| PaymentId::derive(&billing.settings.store_id, &customer(number).key, december(), 0);
+    let stranger = billing_flows::ports::PaymentSeen {
+        payment_id: PaymentId::new(format!("inv{}", "A".repeat(32))).unwrap(),
+        ..billing.gateway.payment(&id(0)).await.unwrap().unwrap()
+    };
+    billing.gateway.put_payment(stranger, at("2026-12-01T10:00"));
+    billing.gateway.forget_payment(&id(1));
+    for _ in 0..2 {
+        assert_eq!(nightly(&billing).await.differences, 2);
+    }
+    assert_eq!(billing.telemetry.alarms().len(), 2);
+}
+
+#[tokio::test]
+async fn a_pass_delivered_twice_changes_nothing_more() {
+    let billing = after(5, Behaviour::UnknownButPaid).await;
+    hourly(&billing).await;
+    nightly(&billing).await;
+    let tables = || (billing.store.all_invoices(), billing.store.all_subscriptions(), billing.store.all_events());
+    let before = tables();
+    hourly(&billing).await;
+    nightly(&billing).await;
+    assert_eq!(tables(), before);
+    assert_eq!(billing.gateway.charges().len(), 5);
+}
+
+#[test]
+fn an_event_of_another_form_is_an_error() {
+    let at = "2026-12-01T02:05:00Z";
+    for wrong in [
+        json!({}),
+        json!(null),
+        json!({ "task": "hourly" }),
+        json!({ "scheduledTime": at }),
+        json!({ "task": "weekly", "scheduledTime": at }),
+        json!({ "task": "Hourly", "scheduledTime": at }),
+        json!({ "task": "hourly", "scheduledTime": "<aws.scheduler.scheduled-time>" }),
+        json!({ "task": "hourly", "scheduledTime": 1_796_086_800 }),
+        json!({ "task": null, "scheduledTime": at }),
+    ] {
+        assert!(serde_json::from_value::<ReconcilerEvent>(wrong.clone()).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn an_answer_is_shown_in_the_tables_spelling() {
+    let shown = serde_json::to_value(Answer { asked: 1, ..NOTHING }).unwrap();
+    let expected: Value = json!({"asked": 1, "settled": 0, "differences": 0, "failed": 0, "unfinished": false});
+    assert_eq!(shown, expected);
+}
+
+#[test]
+fn a_pass_is_late_seventy_seconds_before_its_end() {
+    let deadline = std::time::SystemTime::from(at("2026-12-01T10:00"));
+    assert!(!is_late(deadline, at("2026-12-01T09:58:50")));
+    assert!(is_late(deadline, at("2026-12-01T09:58:51")));
+}
