@@ -1,4 +1,6 @@
 //! λ reconciler: wiring.
+// A pass is many questions at once, and each may charge, settle and ask again: futures nested deeper than the compiler's default.
+#![recursion_limit = "256"]
 
 use billing_aws::bootstrap;
 use billing_aws::clock::SystemClock;
