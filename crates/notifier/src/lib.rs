@@ -41,7 +41,7 @@ pub async fn handle<S: Store, M: Mailer, C: Clock, T: Telemetry>(
         match outcome {
             Notified::Sent | Notified::Nothing | Notified::Before => {}
             Notified::Refused => {
-                tracing::error!(sequence_number = number, "a mail's address was refused; it is not sent again")
+                tracing::error!(sequence_number = number, "a mail's address was refused; it is not sent again");
             }
             Notified::Later(error) => {
                 tracing::warn!(sequence_number = number, %error, "a mail was not sent; its event will be delivered again");

@@ -87,7 +87,7 @@ fn record(name: &str, number: u32) -> EventRecord {
 
 fn record_of(name: &str, number: u32, event: &Event) -> EventRecord {
     let mut record = EventRecord::default();
-    record.event_name = name.to_owned();
+    name.clone_into(&mut record.event_name);
     record.change.sequence_number = Some(format!("s{number}"));
     record.change.new_image = billing_aws::item::image_of_event(event).unwrap();
     record

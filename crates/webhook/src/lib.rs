@@ -14,7 +14,7 @@ use billing_aws::secrets::{ReadSecret, SecretError, WebhookSecrets};
 use billing_core::billing_key::BillingKey;
 use billing_core::id::{PaymentId, StoreId};
 use billing_flows::ports::{Clock, Gateway, Queue, Signal, Store, Telemetry};
-use billing_flows::receive_webhook::{Hint, KeyHint, PaymentHint, Webhook};
+use billing_flows::receive_webhook::{Hint, KeyHint, PaymentHint, Received, Webhook};
 use billing_flows::{Billing, FlowError};
 use lambda_http::http::StatusCode;
 use lambda_http::http::header::CONTENT_TYPE;
@@ -78,13 +78,13 @@ where
         Err(refusal) => {
             match &refusal {
                 Refusal::Flow(error) => {
-                    tracing::error!(%error, "a webhook could not be settled; PortOne will deliver it again")
+                    tracing::error!(%error, "a webhook could not be settled; PortOne will deliver it again");
                 }
                 Refusal::NoSecrets(error) => tracing::error!(%error, "the webhook secrets could not be read"),
                 Refusal::BadSignature(error) => tracing::warn!(%error, "a webhook was refused"),
                 Refusal::NotAnEvent(error) => tracing::warn!(%error, "a webhook was refused"),
                 Refusal::TooLarge | Refusal::WrongContentType => {
-                    tracing::warn!(reason = refusal.name(), "a webhook was refused")
+                    tracing::warn!(reason = refusal.name(), "a webhook was refused");
                 }
             }
             billing.telemetry.signal(Signal::Webhook { result: refusal.name() });
@@ -121,7 +121,7 @@ where
     if let Hint::Unknown { kind } = &webhook.hint {
         tracing::info!(kind = kind.chars().take(100).collect::<String>(), "a webhook of an unknown type");
     }
-    billing.receive_webhook(queue, &webhook).await.map(|received| received.name()).map_err(Refusal::Flow)
+    billing.receive_webhook(queue, &webhook).await.map(Received::name).map_err(Refusal::Flow)
 }
 
 async fn verify<'a, R: ReadSecret, D: Clock>(

@@ -20,8 +20,8 @@ fn watch(world: &World, then: Behaviour) -> Arc<AtomicUsize> {
     let count = Arc::clone(&calls);
     world.gateway.script_by(move |charge| {
         let rows = store.all_invoices();
-        let row = rows.iter().find(|row| row.payment_id == charge.payment_id).expect("no invoice row");
-        let attempt = row.attempts.last().expect("no attempt row");
+        let row = rows.iter().find(|row| row.payment_id == charge.payment_id).unwrap();
+        let attempt = row.attempts.last().unwrap();
         assert!(matches!(row.state, State::Charging { .. }));
         assert_eq!(attempt.number, charge.attempt);
         assert!(matches!(attempt.outcome, None | Some(Outcome::Unknown)));

@@ -414,7 +414,7 @@ pub(crate) async fn crash_everywhere(
 ) -> usize {
     for polls in 0..500 {
         let world = world();
-        let is_done = poll_times(pin!(act(&world)), polls).is_some();
+        let is_done = poll_times(Box::pin(act(&world)).as_mut(), polls).is_some();
         after(&world, &format!("crashed after {polls} polls")).await;
         if is_done {
             return polls;
@@ -433,9 +433,9 @@ pub(crate) async fn interleave_everywhere(
     for polls in 0..500 {
         let world = world();
         let is_done = {
-            let mut first = pin!(first(&world));
+            let mut first = Box::pin(first(&world));
             let is_done = poll_times(first.as_mut(), polls).is_some();
-            second(&world).await;
+            Box::pin(second(&world)).await;
             if !is_done {
                 first.await;
             }
