@@ -1,4 +1,5 @@
 //! What must be absent from each room: `docs/ARCHITECTURE.md`, "Rooms", held by the manifests and the files themselves.
+#![expect(clippy::expect_used, reason = "this file is a test to its last line")]
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

@@ -100,7 +100,7 @@ impl Aws {
     fn keep(&self, queue: Name, entry: &Value) -> Result<Value, Refusal> {
         let body = entry["MessageBody"].as_str().filter(|body| !body.is_empty());
         let body = body.ok_or_else(|| refuse("MissingParameter", "a message needs a MessageBody"))?;
-        let digest: String = Md5::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = data_encoding::HEXLOWER.encode(&Md5::digest(body.as_bytes()));
         let id = self.queues.send(queue, body.to_owned()).map_err(|error| failure(&error))?;
         Ok(json!({ "MessageId": message_id(id), "MD5OfMessageBody": digest }))
     }

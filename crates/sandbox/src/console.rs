@@ -211,7 +211,7 @@ impl Listing {
     }
 }
 
-fn listed(name: &str, items: Value, next: Option<Value>) -> Json<Value> {
+fn listed(name: &str, items: &Value, next: Option<Value>) -> Json<Value> {
     let cursor = next.map(|next| URL_SAFE_NO_PAD.encode(next.to_string()));
     Json(json!({ name: items, "cursor": cursor }))
 }
@@ -219,7 +219,7 @@ fn listed(name: &str, items: Value, next: Option<Value>) -> Json<Value> {
 async fn emails(State(stack): State<Stack>, Query(wish): Query<Listing>) -> Answer {
     let after = wish.cursor::<usize>()?.unwrap_or(0);
     let (emails, next) = stack.mailbox.list(wish.to.as_deref(), after, wish.limit());
-    Ok(listed("emails", json!(emails), next.map(|next| json!(next))))
+    Ok(listed("emails", &json!(emails), next.map(|next| json!(next))))
 }
 
 async fn subscriptions(State(stack): State<Stack>, Query(wish): Query<Listing>) -> Answer {
@@ -266,7 +266,7 @@ async fn rows(
         .send()
         .await
         .map_err(anyhow::Error::from)?;
-    Ok(listed(name, plain(page.items())?, page.last_evaluated_key().map(plain_row).transpose()?))
+    Ok(listed(name, &plain(page.items())?, page.last_evaluated_key().map(plain_row).transpose()?))
 }
 
 async fn scan(stack: &Stack, name: &str, table: &str, filter: Option<(&str, &str)>, wish: &Listing) -> Answer {
@@ -280,7 +280,7 @@ async fn scan(stack: &Stack, name: &str, table: &str, filter: Option<(&str, &str
     };
     let limit = i32::try_from(wish.limit()).unwrap_or(i32::MAX);
     let page = request.limit(limit).send().await.map_err(anyhow::Error::from)?;
-    Ok(listed(name, plain(page.items())?, page.last_evaluated_key().map(plain_row).transpose()?))
+    Ok(listed(name, &plain(page.items())?, page.last_evaluated_key().map(plain_row).transpose()?))
 }
 
 fn start(wish: &Listing) -> Result<Option<Row>, Refusal> {

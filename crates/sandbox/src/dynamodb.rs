@@ -1,4 +1,4 @@
-//! The embedded DynamoDB: `dynoxide` (SQLite inside) behind a port that counts, and that feeds the notifier.
+//! The embedded DynamoDB: `dynoxide` (`SQLite` inside) behind a port that counts, and that feeds the notifier.
 //!
 //! Two things are honest substitutes and are said so here. `dynoxide` emulates no throttling, no transaction conflicts and no stale reads.
 //! And it has streams, but every write to a table with one gets slower as records pile up; so the Events table has none, and the stream's
@@ -89,7 +89,7 @@ impl Dynamo {
     pub fn feed(&self, image: Value) {
         let mut state = self.lock();
         state.sequence += 1;
-        let record = stream_record(state.sequence, image);
+        let record = stream_record(state.sequence, &image);
         state.feed.push_back(record);
         drop(state);
         self.0.changed.notify_waiters();
@@ -159,7 +159,7 @@ fn new_events(operation: &str, body: &[u8], events_table: &str) -> Vec<Value> {
 }
 
 /// A record as a stream of new images delivers it.
-fn stream_record(sequence: u64, image: Value) -> Value {
+fn stream_record(sequence: u64, image: &Value) -> Value {
     let keys = json!({ "subject": image.get("subject"), "id": image.get("id") });
     let size = image.to_string().len();
     json!({

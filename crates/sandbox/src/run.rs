@@ -76,7 +76,7 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<bool> {
     let began = now();
     let start: Timestamp = START.parse()?;
     let options = Options { seed: args.seed, frozen_at: Some(start), read_timeout: READ_TIMEOUT, ..Options::default() };
-    let stack = Stack::open(options).await?;
+    let stack = Box::pin(Stack::open(options)).await?;
     let bar = Progress::new();
 
     let mix = if args.clean { BTreeMap::new() } else { CUSTOMERS.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect() };
@@ -267,7 +267,7 @@ impl Report<'_> {
         let counts = self.stack.tally.counts();
         let mut out = String::new();
         let mut row = |name: &str, value: String| {
-            out.push_str(&format!("  {name:<34} {value}\n"));
+            out.extend(["  ", &format!("{name:<34}"), " ", &value, "\n"]);
         };
         row("invoices due", b.due.to_string());
         row("paid", b.paid.to_string());

@@ -50,7 +50,7 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// Serves until the process is stopped.
 pub async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
-    let stack = Stack::open(Options {
+    let stack = Box::pin(Stack::open(Options {
         bind: args.bind,
         ports: [args.api_port, args.portone_port, args.dynamodb_port, args.console_port, args.aws_port],
         data: args.data.clone(),
@@ -59,7 +59,7 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         api_secret: args.api_secret.clone(),
         webhook_secret: args.webhook_secret.clone(),
         read_timeout: Duration::from_secs(args.read_timeout),
-    })
+    }))
     .await?;
     announce(&stack, args);
     loop {

@@ -1,4 +1,4 @@
-//! Counts what the functions signal, where the deployed stack would have CloudWatch metrics.
+//! Counts what the functions signal, where the deployed stack would have `CloudWatch` metrics.
 
 use billing_core::calendar;
 use billing_flows::ports::{Signal, Telemetry};
