@@ -86,10 +86,10 @@ impl Dynamo {
     }
 
     /// Puts the image of a committed row in line for the notifier.
-    pub fn feed(&self, image: Value) {
+    pub fn feed(&self, image: &Value) {
         let mut state = self.lock();
         state.sequence += 1;
-        let record = stream_record(state.sequence, &image);
+        let record = stream_record(state.sequence, image);
         state.feed.push_back(record);
         drop(state);
         self.0.changed.notify_waiters();
@@ -130,7 +130,7 @@ async fn forward(State(dynamo): State<Dynamo>, headers: HeaderMap, body: Bytes) 
     };
     if status.is_success() {
         for image in new_events(&operation, &body, &dynamo.0.events_table) {
-            dynamo.feed(image);
+            dynamo.feed(&image);
         }
     }
     let mut response = (status, bytes).into_response();

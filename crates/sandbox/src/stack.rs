@@ -256,7 +256,7 @@ async fn feed_left_over(client: &aws_sdk_dynamodb::Client, tables: &Tables, dyna
             let kind = row.get("kind").and_then(|kind| kind.as_s().ok());
             made += u64::from(kind.is_some_and(|kind| kind == EventKind::SubscriptionStarted.name()));
             if row.contains_key("notice") && !row.contains_key("mailedAt") {
-                dynamo.feed(image(row));
+                dynamo.feed(&image(row));
             }
         }
         start = page.last_evaluated_key().cloned();
