@@ -21,7 +21,7 @@ sandbox: ## serves the whole stack on five ports until it is stopped (ARGS="--da
 check: ## formatting, lints and documentation, warnings denied
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --document-private-items
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
 fmt: ## formats
 	@$(CARGO) fmt --all
