@@ -69,7 +69,7 @@ const FAULTS: [(&str, f64); 11] = [
 ];
 
 /// In a run the client gives up after this long, so that a hanging `PortOne` does not make the run wait a real minute.
-const READ_TIMEOUT: Duration = Duration::from_millis(1500);
+const READ_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// Lives through the months and prints the books. `false` if anything does not balance.
 pub async fn run(args: &RunArgs) -> anyhow::Result<bool> {
@@ -135,7 +135,7 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<bool> {
 }
 
 fn faults(seed: u64) -> serde_json::Value {
-    let hang = u64::try_from(READ_TIMEOUT.as_millis()).unwrap_or(u64::MAX) + 500;
+    let hang = u64::try_from(READ_TIMEOUT.as_millis()).unwrap_or(u64::MAX).saturating_add(200);
     let rules: Vec<_> = FAULTS.iter().map(|(behavior, rate)| json!({ "behavior": behavior, "rate": rate })).collect();
     json!({ "seed": seed, "hangMs": hang, "slowMs": [50, 400], "rules": rules })
 }
