@@ -158,7 +158,8 @@ fn a_run_prints_balanced_books_and_the_same_seed_prints_the_same() {
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         let mut books: Value = serde_json::from_slice(&output.stdout).unwrap();
-        for noisy in ["milliseconds", "dynamodbRequests"] {
+        // The books are the seed's; how often someone had to look twice is the scheduler's: a webhook may overtake the answer it tells of.
+        for noisy in ["milliseconds", "dynamodbRequests", "portoneCalls"] {
             books.as_object_mut().unwrap().remove(noisy);
         }
         books
