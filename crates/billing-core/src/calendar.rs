@@ -1,5 +1,6 @@
 //! The business calendar: civil dates in `Asia/Seoul`, billed from the first of the month.
 
+use crate::guard::Guard;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
@@ -46,7 +47,7 @@ pub fn morning_after(at: Timestamp, days: u32) -> Timestamp {
 pub fn banks_are_down(at: Timestamp) -> bool {
     let time = at.to_zoned(seoul()).time();
     let minute = i32::from(time.hour()).saturating_mul(60).saturating_add(i32::from(time.minute()));
-    !(30..23 * 60 + 30).contains(&minute)
+    !(30..23 * 60 + 30).contains(&minute) && Guard::BanksDown.stands()
 }
 
 /// A period's id was not the first day of something that can be billed.

@@ -2,6 +2,7 @@
 
 use crate::calendar;
 use crate::decline::Severity;
+use crate::guard::Guard;
 use jiff::Timestamp;
 use thiserror::Error;
 
@@ -61,14 +62,15 @@ impl Ladder {
     /// retry is never made on the day of a decline.
     pub fn after(&self, declines: u32, first: Timestamp, now: Timestamp, severity: Severity) -> Next {
         let used = usize::try_from(declines).unwrap_or(usize::MAX);
-        let Some(rung) = used.checked_sub(1).and_then(|i| self.days.get(i)) else {
+        let endless = self.days.last().filter(|_| !Guard::RetryLimit.stands());
+        let Some(rung) = used.checked_sub(1).and_then(|i| self.days.get(i)).or(endless) else {
             return Next::GiveUp;
         };
         match severity {
-            Severity::Soft => {
+            Severity::Hard if Guard::HardDeclineEnds.stands() => Next::AwaitMethod(self.deadline(first, now)),
+            Severity::Soft | Severity::Hard => {
                 Next::Retry(calendar::morning_after(first, *rung).max(calendar::next_billing_morning(now)))
             }
-            Severity::Hard => Next::AwaitMethod(self.deadline(first, now)),
         }
     }
 

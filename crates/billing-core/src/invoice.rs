@@ -3,6 +3,7 @@
 use crate::calendar::{self, Period};
 use crate::decline::Decline;
 use crate::dunning::MAX_DECLINES;
+use crate::guard::Guard;
 use crate::id::{MAX_REVISION, PaymentId, StoreId};
 use crate::money::{Money, MoneyError};
 use crate::notice::Bought;
@@ -237,8 +238,9 @@ impl Invoice {
         catalogue: &Catalogue,
         now: Timestamp,
     ) -> Result<Self, MoneyError> {
+        let salt = if Guard::DerivedId.stands() { 0 } else { now.as_millisecond().to_le_bytes()[0] };
         Ok(Self {
-            payment_id: PaymentId::derive(store, &subscription.key, period, 0),
+            payment_id: PaymentId::derive(store, &subscription.key, period, salt),
             revision: 0,
             subscription: subscription.key.clone(),
             period,
@@ -269,8 +271,13 @@ impl Invoice {
         match &self.state {
             State::Open { next_attempt_at } if *next_attempt_at > now => Step::Wait(*next_attempt_at),
             State::Open { .. } => Step::Attempt,
-            State::Charging { lease_until } if *lease_until > now => Step::InProgress(*lease_until),
-            State::Charging { .. } | State::Unknown { .. } | State::Pending { .. } => Step::Ask,
+            State::Charging { lease_until } if *lease_until > now && Guard::Lease.stands() => {
+                Step::InProgress(*lease_until)
+            }
+            State::Charging { .. } | State::Unknown { .. } | State::Pending { .. } if Guard::AskFirst.stands() => {
+                Step::Ask
+            }
+            State::Charging { .. } | State::Unknown { .. } | State::Pending { .. } => Step::Attempt,
             State::Failed { retry_at } => {
                 let tried = self.attempts.last().map(|attempt| &attempt.method.billing_key);
                 let is_new = method.is_some_and(|method| tried != Some(&method.billing_key));
@@ -294,7 +301,7 @@ impl Invoice {
     #[must_use]
     pub fn claimed(&self, method: &Method, cause: String, now: Timestamp) -> Option<Self> {
         if self.step(Some(method), now) != Step::Attempt
-            || self.declines() >= MAX_DECLINES
+            || (self.declines() >= MAX_DECLINES && Guard::RetryLimit.stands())
             || self.attempts.len() >= MAX_ATTEMPTS
         {
             return None;
@@ -325,7 +332,7 @@ impl Invoice {
     pub fn reclaimed(&self, now: Timestamp) -> Option<Self> {
         let open_ended = self.quarantine.is_none()
             && match &self.state {
-                State::Charging { lease_until } => *lease_until <= now,
+                State::Charging { lease_until } => *lease_until <= now || !Guard::Lease.stands(),
                 State::Unknown { .. } => true,
                 State::Open { .. }
                 | State::Pending { .. }
@@ -337,7 +344,7 @@ impl Invoice {
                 | State::Refunded { .. } => false,
             };
         let attempt = self.attempts.last()?;
-        (open_ended && now < after(attempt.started_at, RESEND_WINDOW))
+        (open_ended && (now < after(attempt.started_at, RESEND_WINDOW) || !Guard::ResendWindow.stands()))
             .then(|| self.moved_to(State::Charging { lease_until: after(now, LEASE) }, now))
     }
 

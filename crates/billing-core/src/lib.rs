@@ -11,6 +11,7 @@ pub mod calendar;
 pub mod decline;
 pub mod dunning;
 pub mod event;
+pub mod guard;
 pub mod id;
 pub mod invoice;
 pub mod money;

@@ -7,6 +7,7 @@ use crate::calendar::Period;
 use crate::decline::Decline;
 use crate::dunning::{Ladder, Next};
 use crate::event::{Cause, Event, EventKind};
+use crate::guard::Guard;
 use crate::invoice::{Invoice, Outcome, Proof, State, after_refusal};
 use crate::money::Money;
 use crate::notice::{EndReason, Notice, NoticeBody};
@@ -211,7 +212,7 @@ pub fn superseded_event(before: &Invoice, old: &Invoice, new: &Invoice, cx: &Con
 }
 
 fn is_undecided(invoice: &Invoice, attempt: u32) -> bool {
-    invoice.undecided().is_some_and(|last| last.number == attempt)
+    invoice.undecided().is_some_and(|last| last.number == attempt) || !Guard::DecidedOnce.stands()
 }
 
 fn paid(
@@ -223,13 +224,15 @@ fn paid(
     cx: &Context<'_>,
 ) -> Option<Settled> {
     // Before all else, also when it is known to be paid: the answer to a charge states no sum, a later reading does.
-    if let Some(said) = amount.filter(|said| !said.is(invoice.amount)) {
+    if let Some(said) = amount.filter(|said| !said.is(invoice.amount) && Guard::AmountCompared.stands()) {
         let owed = Charged::from(invoice.amount);
         let why =
             format!("PortOne says {} {} was paid; owed is {} {}", said.minor, said.currency, owed.minor, owed.currency);
         return Some(quarantined(invoice, subscription, why, cx));
     }
-    if matches!(invoice.state, State::Paid { .. } | State::PartiallyRefunded { .. } | State::Refunded { .. }) {
+    let is_paid =
+        matches!(invoice.state, State::Paid { .. } | State::PartiallyRefunded { .. } | State::Refunded { .. });
+    if is_paid && Guard::PaidOnce.stands() {
         return None;
     }
     if invoice.superseded_by.is_some() {

@@ -1,8 +1,9 @@
 //! Subscriptions: one customer's agreement, and what is to be done about it next.
 
 use crate::billing_key::BillingKey;
-use crate::calendar::Period;
+use crate::calendar::{self, Period};
 use crate::decline::Pg;
+use crate::guard::Guard;
 use crate::id::{SubscriptionId, UserId};
 use crate::money::{Money, MoneyError};
 use crate::plan::{Locale, PlanType};
@@ -146,7 +147,8 @@ impl Subscription {
 
     /// What is to be done at `now`. Due means `due_at <= now`, never "today is the 1st": being down for days changes nothing.
     pub fn due(&self, now: Timestamp) -> Due {
-        if self.due_at().is_none_or(|at| at > now) {
+        let is_due = |at| at <= now && (Guard::DueByNow.stands() || calendar::date_at(at) == calendar::date_at(now));
+        if !self.due_at().is_some_and(is_due) {
             return Due::Nothing;
         }
         match &self.state {

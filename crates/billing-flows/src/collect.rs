@@ -19,7 +19,9 @@ use crate::settle::{Books, MAX_ROUNDS, Settlement};
 use crate::{Billing, FlowError};
 use billing_core::Timestamp;
 use billing_core::calendar::{self, Period};
+use billing_core::decline::{Decline, Reason};
 use billing_core::event::Cause;
+use billing_core::guard::Guard;
 use billing_core::id::{MAX_REVISION, PaymentId};
 use billing_core::invoice::{Invoice, LOST_AFTER, State, Step};
 use billing_core::settlement::{self, Charged, Context, Fact};
@@ -192,7 +194,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         };
         let intent = Changes {
             invoices: vec![(expect, claimed.clone())],
-            subscription: Some(check(subscription)),
+            subscription: Some(check(subscription)).filter(|_| Guard::IntentCheck.stands()),
             ..Changes::default()
         };
         match self.store.commit(&intent).await {
@@ -228,7 +230,12 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             ChargeAnswer::Declined(decline) => Fact::Declined { attempt, decline },
             // A refusal of a re-send proves nothing about the first copy, which may still be on its way.
             ChargeAnswer::Refused { code } if sending == Sending::Again => Fact::Unknown { attempt, why: code },
-            ChargeAnswer::Refused { code } => Fact::Refused { attempt, code, at_once: false },
+            ChargeAnswer::Refused { code } if Guard::RefusalIsNoDecline.stands() => {
+                Fact::Refused { attempt, code, at_once: false }
+            }
+            ChargeAnswer::Refused { code } => {
+                Fact::Declined { attempt, decline: Decline { reason: Reason::Unknown, code } }
+            }
             ChargeAnswer::Unauthorized { code } => {
                 let fact = match sending {
                     Sending::First => Fact::Refused { attempt, code: code.clone(), at_once: true },
@@ -237,7 +244,10 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                 self.settle_charge(books, &fact, cause).await?;
                 return Err(FlowError::Unauthorized(code));
             }
-            ChargeAnswer::Unknown(why) => Fact::Unknown { attempt, why },
+            ChargeAnswer::Unknown(why) if Guard::UnknownIsNoDecline.stands() => Fact::Unknown { attempt, why },
+            ChargeAnswer::Unknown(code) => {
+                Fact::Declined { attempt, decline: Decline { reason: Reason::Unknown, code } }
+            }
             ChargeAnswer::Ask(why) => {
                 // The claim is durable and says all that a crash here would leave to find out.
                 let cleared = self.ask(books.clone(), cause, Resend::No).await?;
@@ -294,19 +304,20 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         }
         // PortOne knows nothing of this attempt (yet).
         let now = self.clock.now();
-        if let (Resend::IfAllowed, Some(again)) = (resend, books.invoice.reclaimed(now)) {
-            return self.resend(books, again, cause).await;
-        }
         let Some(attempt) = books.invoice.undecided().filter(|_| !matches!(books.invoice.state, State::Pending { .. }))
         else {
             return Ok(ClearedUp::undecided());
         };
-        if now >= later(attempt.started_at, LOST_AFTER) {
+        let is_lost = now >= later(attempt.started_at, LOST_AFTER) || !Guard::LostAfter.stands();
+        if is_lost {
             let fact = Fact::Lost { attempt: attempt.number };
             let books = self.settle(books, &fact, cause).await?.into_books();
             return Ok(ClearedUp { collected: Collected::Settled(books.invoice.state.status()), changed: true });
         }
-        Ok(ClearedUp::undecided())
+        match (resend, books.invoice.reclaimed(now)) {
+            (Resend::IfAllowed, Some(again)) => self.resend(books, again, cause).await,
+            _ => Ok(ClearedUp::undecided()),
+        }
     }
 
     async fn resend(&self, books: Books, again: Invoice, cause: &Cause) -> Result<ClearedUp, FlowError> {
@@ -340,7 +351,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         };
         let is_unpaid =
             matches!(seen.as_ref().map(|seen| &seen.status), Some(SeenStatus::Failed { .. } | SeenStatus::Ready));
-        if !is_unpaid {
+        if !is_unpaid && Guard::SupersedeProof.stands() {
             return Ok(self.ask(books, cause, Resend::No).await?.collected);
         }
         let now = self.clock.now().max(books.invoice.updated_at);
@@ -430,7 +441,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             None => None,
         };
         let Some(invoice) = invoice else { return self.end(subscription, now, cause, None).await };
-        if invoice.undecided().is_some() {
+        if invoice.undecided().is_some() && Guard::EndWhenDecided.stands() {
             if let Step::InProgress(_) = invoice.step(None, now) {
                 return Ok(Some(Collected::Skipped(Skip::InProgress)));
             }

@@ -7,6 +7,7 @@ use crate::FlowError;
 use crate::mail::{self, Sender};
 use crate::ports::{Clock, MAX_CLAIMS, MailError, Mailer, NoticeClaim, Signal, Store, Telemetry};
 use billing_core::event::{Event, EventKey};
+use billing_core::guard::Guard;
 use billing_core::notice::Notice;
 use futures::stream::{self, StreamExt};
 use jiff::SignedDuration;
@@ -70,6 +71,9 @@ pub async fn notify<S: Store, M: Mailer, C: Clock, T: Telemetry>(
             .zip(claims)
             .map(|((i, key, notice), claim)| async move {
                 let outcome = match claim {
+                    _ if !Guard::NoticeClaim.stands() => {
+                        send(store, mailer, clock, telemetry, sender, key, notice).await
+                    }
                     NoticeClaim::Claimed => send(store, mailer, clock, telemetry, sender, key, notice).await,
                     NoticeClaim::Mailed => Notified::Before,
                     NoticeClaim::InProgress(_) => Notified::Later(FlowError::Contended),
@@ -111,6 +115,9 @@ async fn send<S: Store, M: Mailer, C: Clock, T: Telemetry>(
         }
     };
     telemetry.signal(Signal::Mail { kind, result });
+    if !Guard::NoticeMark.stands() {
+        return outcome;
+    }
     match store.mark_mailed(key, clock.now()).await {
         Ok(_) => outcome,
         // The mail is out. The event is delivered again, finds the claim, and later sends once more: the one repetition that is allowed.

@@ -8,9 +8,11 @@ use crate::settle::Books;
 use crate::{Billing, FlowError};
 use billing_core::Timestamp;
 use billing_core::billing_key::BillingKey;
+use billing_core::decline::{Decline, Reason};
 use billing_core::event::{Cause, Event, EventKind};
+use billing_core::guard::Guard;
 use billing_core::id::PaymentId;
-use billing_core::invoice::{Invoice, State};
+use billing_core::invoice::{Attempt, Invoice, Proof, State};
 use billing_core::settlement::{Charged, Fact};
 use jiff::SignedDuration;
 
@@ -149,8 +151,12 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         }
         let cause = cause(webhook);
         // PortOne tells of a payment that it does not find: nothing to settle. The reconciler asks again.
-        let Some(seen) = self.gateway.payment(payment_id).await? else { return Ok(Received::Unchanged) };
-        let facts = facts_of(&seen, &invoice);
+        let facts = if Guard::ReadAgain.stands() {
+            let Some(seen) = self.gateway.payment(payment_id).await? else { return Ok(Received::Unchanged) };
+            facts_of(&seen, &invoice)
+        } else {
+            taken_at_its_word(what, webhook.at, &invoice)
+        };
         if facts.is_empty() {
             return Ok(Received::Unchanged);
         }
@@ -225,13 +231,35 @@ pub(crate) fn facts_of(seen: &PaymentSeen, invoice: &Invoice) -> Vec<Fact> {
             },
         ],
         SeenStatus::Failed { at, decline } => attempt
-            .filter(|a| at.checked_add(CLOCK_SKEW).unwrap_or(*at) >= a.started_at && !is_previous(invoice, *at))
+            .filter(|a| is_of(a, invoice, *at) || !Guard::FailureOfThisAttempt.stands())
             .map(|a| Fact::Declined { attempt: a.number, decline: decline.clone() })
             .into_iter()
             .collect(),
         // Not attempted yet; or a status that is not known here, which decides nothing: the attempt stays undecided.
         SeenStatus::Ready | SeenStatus::Other(_) => Vec::new(),
     }
+}
+
+/// What a webhook itself says: never settled, but under an attack on [`Guard::ReadAgain`].
+fn taken_at_its_word(what: PaymentHint, at: Timestamp, invoice: &Invoice) -> Vec<Fact> {
+    match what {
+        PaymentHint::Paid => vec![Fact::Paid { at, amount: None, proof: Proof::default() }],
+        PaymentHint::Failed => invoice
+            .undecided()
+            .map(|a| Fact::Declined {
+                attempt: a.number,
+                decline: Decline { reason: Reason::Unknown, code: String::new() },
+            })
+            .into_iter()
+            .collect(),
+        PaymentHint::Pending | PaymentHint::Cancelled | PaymentHint::Dispute | PaymentHint::Other => Vec::new(),
+    }
+}
+
+/// Whether a failure happened after the attempt began, as far as two clocks can tell.
+fn is_of(attempt: &Attempt, invoice: &Invoice, failed_at: Timestamp) -> bool {
+    let latest = failed_at.checked_add(CLOCK_SKEW).unwrap_or(failed_at);
+    latest >= attempt.started_at && !is_previous(invoice, failed_at)
 }
 
 /// Whether a failure was written down before the last attempt began: then it is an earlier attempt's.

@@ -11,6 +11,7 @@ use billing_core::Timestamp;
 use billing_core::billing_key::{BillingKey, KeyStatus, RegisteredKey};
 use billing_core::calendar::Period;
 use billing_core::event::{Event, EventKey};
+use billing_core::guard::Guard;
 use billing_core::id::{PaymentId, UserId};
 use billing_core::invoice::{Invoice, State};
 use billing_core::subscription::{Subscription, SubscriptionKey};
@@ -199,6 +200,22 @@ fn book_line(row: &Invoice) -> BookLine {
     }
 }
 
+/// The guard that an invoice's condition is: what claims an attempt, or what settles one.
+fn guard_of(written: &Invoice) -> Guard {
+    match written.state {
+        State::Charging { .. } => Guard::ClaimCondition,
+        State::Open { .. }
+        | State::Unknown { .. }
+        | State::Pending { .. }
+        | State::Failed { .. }
+        | State::Paid { .. }
+        | State::Uncollectible { .. }
+        | State::Void { .. }
+        | State::PartiallyRefunded { .. }
+        | State::Refunded { .. } => Guard::SettleCondition,
+    }
+}
+
 /// What `DynamoDB` refuses to look at, and what would break the versions.
 fn validated(changes: &Changes) -> Result<(), StoreError> {
     let invoices: BTreeSet<&PaymentId> = changes.invoices.iter().map(|(_, invoice)| &invoice.payment_id).collect();
@@ -232,7 +249,7 @@ impl Tables {
                 Expect::Absent => None,
                 Expect::Version(version) => Some(*version),
             };
-            (there.map(|row| row.version) != expected).then_some(there)
+            (there.map(|row| row.version) != expected && guard_of(invoice).stands()).then_some(there)
         });
         let first_unmet = unmet.next();
         let on_subscription = changes.subscription.as_ref().is_some_and(|change| {
@@ -241,7 +258,8 @@ impl Tables {
                 SubscriptionChange::Write { expected, next } => (&next.key, Some(*expected)),
                 SubscriptionChange::Check { key, version } => (key, Some(*version)),
             };
-            self.subscriptions.get(key).map(|row| row.version) != expected
+            let stands = !matches!(change, SubscriptionChange::Write { .. }) || Guard::SubscriptionCondition.stands();
+            self.subscriptions.get(key).map(|row| row.version) != expected && stands
         });
         let on_key = changes.key.as_ref().is_some_and(|change| match change {
             KeyChange::Register(row) => self.keys.contains_key(&(row.user_id.clone(), kept::moment(row.created_at))),
