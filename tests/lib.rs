@@ -1,1 +1,3 @@
-//! Tests that cross crates live beside this file.
+//! Tests that cross crates.
+
+pub mod sim;

@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 pub enum EventKind {
     /// A subscription began.
     SubscriptionStarted,
-    /// A subscription was cancelled by its customer.
+    /// A customer wishes to cancel: nothing more is charged, and the subscription ends with the period that is paid.
+    CancellationRequested,
+    /// A subscription ended at its customer's wish.
     SubscriptionCanceled,
     /// An invoice was paid.
     InvoicePaid,
@@ -28,6 +30,8 @@ pub enum EventKind {
     AttemptLost,
     /// `PortOne` called the payment id used up; the invoice goes on under its next revision.
     InvoiceSuperseded,
+    /// An invoice is no longer owed, because its customer cancelled.
+    InvoiceVoided,
     /// Money was given back, in part or in whole.
     InvoiceRefunded,
     /// The invoice and `PortOne` contradict each other; it is parked for a person.
@@ -48,8 +52,9 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind, for reports.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::SubscriptionStarted,
+        Self::CancellationRequested,
         Self::SubscriptionCanceled,
         Self::InvoicePaid,
         Self::PaymentFailed,
@@ -59,6 +64,7 @@ impl EventKind {
         Self::PaymentRefused,
         Self::AttemptLost,
         Self::InvoiceSuperseded,
+        Self::InvoiceVoided,
         Self::InvoiceRefunded,
         Self::InvoiceQuarantined,
         Self::BillingKeyRegistered,
@@ -73,6 +79,7 @@ impl EventKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::SubscriptionStarted => "subscription_started",
+            Self::CancellationRequested => "cancellation_requested",
             Self::SubscriptionCanceled => "subscription_canceled",
             Self::InvoicePaid => "invoice_paid",
             Self::PaymentFailed => "payment_failed",
@@ -82,6 +89,7 @@ impl EventKind {
             Self::PaymentRefused => "payment_refused",
             Self::AttemptLost => "attempt_lost",
             Self::InvoiceSuperseded => "invoice_superseded",
+            Self::InvoiceVoided => "invoice_voided",
             Self::InvoiceRefunded => "invoice_refunded",
             Self::InvoiceQuarantined => "invoice_quarantined",
             Self::BillingKeyRegistered => "billing_key_registered",
@@ -103,6 +111,7 @@ impl EventKind {
             | Self::BooksDiffer
             | Self::InvoiceSuperseded => true,
             Self::SubscriptionStarted
+            | Self::CancellationRequested
             | Self::SubscriptionCanceled
             | Self::InvoicePaid
             | Self::PaymentFailed
@@ -110,6 +119,7 @@ impl EventKind {
             | Self::PaymentPending
             | Self::PaymentUnknown
             | Self::AttemptLost
+            | Self::InvoiceVoided
             | Self::InvoiceRefunded
             | Self::BillingKeyRegistered
             | Self::BillingKeyRemoved

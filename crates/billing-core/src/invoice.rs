@@ -422,9 +422,9 @@ impl Invoice {
         Some((old, new))
     }
 
-    /// The invoice in another state, one write later.
+    /// The invoice in another state, one write later. Clocks of two machines differ; an invoice's own time never goes back.
     pub(crate) fn moved_to(&self, state: State, now: Timestamp) -> Self {
-        Self { state, updated_at: now, version: self.version.saturating_add(1), ..self.clone() }
+        Self { state, updated_at: now.max(self.updated_at), version: self.version.saturating_add(1), ..self.clone() }
     }
 
     /// The last attempt, ended.

@@ -205,6 +205,13 @@ pub fn end_canceled(subscription: &Subscription, plan_name: &str, cx: &Context<'
     Some((ended, event))
 }
 
+/// An invoice that is no longer owed because its customer cancelled, and the record of it. Refused as [`Invoice::voided`] is.
+pub fn void(invoice: &Invoice, cx: &Context<'_>) -> Option<(Invoice, Event)> {
+    let void = invoice.voided(cx.now)?;
+    let settled = record(invoice, void, None, EventKind::InvoiceVoided, None, None, cx);
+    Some((settled.invoice, settled.event))
+}
+
 /// The record of an invoice that goes on under the next revision of its payment id.
 pub fn superseded_event(before: &Invoice, old: &Invoice, new: &Invoice, cx: &Context<'_>) -> Event {
     let detail = Some(format!("carried on as {}", new.payment_id));
@@ -267,6 +274,18 @@ fn declined(invoice: &Invoice, subscription: Option<&Subscription>, decline: &De
     if !is_owed(invoice, subscription) {
         let void = next.moved_to(State::Void { at: cx.now }, cx.now);
         return record(invoice, void, None, EventKind::PaymentFailed, Some(decline.code.clone()), None, cx);
+    }
+    if let Some(ended) = subscription.filter(|it| it.cancel_at_period_end && !is_parked(Some(it))) {
+        // Its customer does not want it any more: nothing is tried again.
+        let void = next.moved_to(State::Void { at: cx.now }, cx.now);
+        let body = NoticeBody::SubscriptionEnded {
+            plan_name: invoice.plan_name.clone(),
+            reason: EndReason::Canceled,
+            unpaid: None,
+            ended_at: cx.now,
+        };
+        let code = Some(decline.code.clone());
+        return record(invoice, void, ended.canceled(cx.now), EventKind::PaymentFailed, code, Some(body), cx);
     }
     let (retry_at, until) = match cx.ladder.after(next.declines().max(1), first, cx.now, decline.reason.severity()) {
         Next::Retry(at) => (Some(at), at),
@@ -387,10 +406,12 @@ fn record(
         let customer = &invoice.customer;
         customer.email.clone().map(|to| Notice { to, name: customer.name.clone(), locale: invoice.locale, body })
     });
+    // An invoice's events sort as its versions do, whatever the clocks say.
+    let at = cx.now.max(before.updated_at);
     let event = Event {
         subject: invoice.payment_id.to_string(),
-        id: Event::id_at(cx.now, &format!("{:06}", invoice.version)),
-        at: cx.now,
+        id: Event::id_at(at, &format!("{:06}", invoice.version)),
+        at,
         kind,
         cause: cx.cause.clone(),
         before: Some(before.state.status().to_owned()),

@@ -109,7 +109,7 @@ pub struct Subscription {
     pub started: Timestamp,
     /// When its trial ends or ended.
     pub trial_end: Option<Timestamp>,
-    /// Whether it ends with the period that is paid.
+    /// Whether it ends with the period that is paid: nothing more is charged.
     pub cancel_at_period_end: bool,
     /// Its state.
     pub state: State,
@@ -122,7 +122,7 @@ pub struct Subscription {
 pub enum Due {
     /// Nothing.
     Nothing,
-    /// It ends: the customer cancelled at the end of a period that is over.
+    /// It ends: the customer cancelled, and what was paid for is over.
     End,
     /// The period is to be collected.
     Collect(Period),
@@ -152,7 +152,7 @@ impl Subscription {
             return Due::Nothing;
         }
         match &self.state {
-            State::Active { .. } if self.cancel_at_period_end => Due::End,
+            State::Active { .. } | State::PastDue { .. } if self.cancel_at_period_end => Due::End,
             State::Active { next: Some(period) } | State::PastDue { period, .. } => Due::Collect(*period),
             State::Active { next: None } | State::Parked { .. } | State::Canceled { .. } | State::Expired { .. } => {
                 Due::Nothing
@@ -201,6 +201,18 @@ impl Subscription {
     #[must_use]
     pub fn parked(&self, period: Period) -> Option<Self> {
         (self.period() == Some(period)).then(|| self.moved_to(State::Parked { period }))
+    }
+
+    /// Whether it is over.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state, State::Canceled { .. } | State::Expired { .. })
+    }
+
+    /// With its customer's wish that it end. Nothing changes if that is known, or it has ended.
+    #[must_use]
+    pub fn to_end(&self) -> Option<Self> {
+        let is_news = !self.cancel_at_period_end && !self.has_ended();
+        is_news.then(|| Self { cancel_at_period_end: true, ..self.moved_to(self.state.clone()) })
     }
 
     /// Ends it at the customer's wish. Nothing changes if it has ended already.

@@ -354,7 +354,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         if !is_unpaid && Guard::SupersedeProof.stands() {
             return Ok(self.ask(books, cause, Resend::No).await?.collected);
         }
-        let now = self.clock.now().max(books.invoice.updated_at);
+        let now = self.clock.now();
         let Some((old, new)) = books.invoice.superseded(&self.settings.store_id, now) else {
             let fact = Fact::Contradiction(format!(
                 "PortOne calls payment id after payment id used up ({MAX_REVISION} so far)"
@@ -427,7 +427,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     }
 
     /// A subscription that its customer cancelled ends; but not before a charge that was made for it is cleared up.
-    async fn end_period(
+    pub(crate) async fn end_period(
         &self,
         subscription: &Subscription,
         now: Timestamp,
@@ -452,8 +452,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         if invoice.quarantine.is_none() && is_paid(&invoice) {
             return Ok(Some(self.heal(subscription, &invoice).await?));
         }
-        let void = invoice.voided(now).map(|void| (invoice.version, void));
-        self.end(subscription, now, cause, void).await
+        self.end(subscription, now, cause, Some(&invoice)).await
     }
 
     async fn end(
@@ -461,7 +460,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         subscription: &Subscription,
         now: Timestamp,
         cause: &Cause,
-        void: Option<(u64, Invoice)>,
+        unpaid: Option<&Invoice>,
     ) -> Result<Option<Collected>, FlowError> {
         let plan = self.settings.catalogue.name(subscription.plan, subscription.locale);
         let cx = Context { now, cause, ladder: &self.settings.ladder };
@@ -469,12 +468,17 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             return Ok(Some(Collected::Skipped(Skip::NotDue)));
         };
         let kind = event.kind;
-        let changes = Changes {
-            invoices: void.into_iter().map(|(version, invoice)| (Expect::Version(version), invoice)).collect(),
+        let mut changes = Changes {
             subscription: Some(SubscriptionChange::Write { expected: subscription.version, next }),
             events: vec![event],
             ..Changes::default()
         };
+        if let Some((before, (void, event))) =
+            unpaid.and_then(|invoice| Some((invoice, settlement::void(invoice, &cx)?)))
+        {
+            changes.invoices.push((Expect::Version(before.version), void));
+            changes.events.push(event);
+        }
         match self.store.commit(&changes).await {
             Ok(()) => {
                 self.telemetry.signal(Signal::Event(kind));

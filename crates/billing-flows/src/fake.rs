@@ -25,7 +25,7 @@ pub use gateway::{Approval, AskFault, Behaviour, Charge, ScriptedGateway};
 pub use mailer::{MemoryMailer, SentMail};
 pub use queue::{MemoryQueue, QueueMessage};
 pub use recorder::Recorder;
-pub use store::{MemoryStore, ROWS_PER_PAGE};
+pub use store::{MemoryStore, ROWS_PER_PAGE, Written};
 
 /// Locks; a test that failed while it held the lock has said so itself.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -7,9 +7,11 @@
 //! | [`settle`] | writes a fact down: invoice, subscription and event in one transaction |
 //! | [`receive_webhook`] | takes a verified webhook as a hint, re-reads, settles |
 //! | [`reconcile`] | asks about everything left open; compares a day's books with `PortOne`'s |
+//! | [`cancel`] | ends a subscription at its customer's wish |
 //! | [`subscribe`] | starts subscriptions, registers and removes billing keys |
 //! | [`notify`] | turns events into mails, once each |
 
+pub mod cancel;
 pub mod collect;
 #[cfg(feature = "fake")]
 pub mod contract;

@@ -210,9 +210,6 @@ fn is_known(what: PaymentHint, invoice: &Invoice) -> bool {
     }
 }
 
-/// Clocks of two parties differ; a failure this much before the attempt began may still be the attempt's.
-const CLOCK_SKEW: SignedDuration = SignedDuration::from_secs(5);
-
 /// What a payment, as `PortOne` tells it, says about an invoice, in the order it must be settled.
 ///
 /// A failure is a fact about the last attempt only if it happened after that attempt began: `PortOne` shows the latest attempt it knows,
@@ -256,16 +253,15 @@ fn taken_at_its_word(what: PaymentHint, at: Timestamp, invoice: &Invoice) -> Vec
     }
 }
 
-/// Whether a failure happened after the attempt began, as far as two clocks can tell.
-fn is_of(attempt: &Attempt, invoice: &Invoice, failed_at: Timestamp) -> bool {
-    let latest = failed_at.checked_add(CLOCK_SKEW).unwrap_or(failed_at);
-    latest >= attempt.started_at && !is_previous(invoice, failed_at)
-}
+/// How far `PortOne`'s clock and ours may differ. Lambda's are kept within a second; this leaves room for one that is not.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-/// Whether a failure was written down before the last attempt began: then it is an earlier attempt's.
-fn is_previous(invoice: &Invoice, failed_at: Timestamp) -> bool {
-    let mut earlier = invoice.attempts.iter().rev().skip(1);
-    earlier.next().and_then(|attempt| attempt.ended_at).is_some_and(|ended| failed_at <= ended)
+/// Whether a failure is the last attempt's, and not the one's before: it happened after that attempt began, or so little before that clocks
+/// may differ by it; and nearer to its beginning than to the end of the one before.
+fn is_of(attempt: &Attempt, invoice: &Invoice, failed_at: Timestamp) -> bool {
+    let before = invoice.attempts.iter().rev().nth(1).and_then(|before| before.ended_at);
+    let half = before.map_or(CLOCK_SKEW, |ended| attempt.started_at.duration_since(ended) / 2);
+    attempt.started_at.duration_since(failed_at) < half.min(CLOCK_SKEW)
 }
 
 fn paid(seen: &PaymentSeen, at: Timestamp) -> Fact {

@@ -7,7 +7,6 @@ use crate::ports::{
     Changes, Clock, CommitError, Expect, Gateway, Signal, Store, StoreError, SubscriptionChange, Telemetry,
 };
 use crate::{Billing, FlowError};
-use billing_core::Timestamp;
 use billing_core::event::Cause;
 use billing_core::invoice::Invoice;
 use billing_core::settlement::{self, Context, Fact, Settled};
@@ -62,7 +61,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     ) -> Result<Settlement, FlowError> {
         let mut last_failure: Option<StoreError> = None;
         for _ in 0..MAX_ROUNDS {
-            let cx = Context { now: self.now_after(&books), cause, ladder: &self.settings.ladder };
+            let cx = Context { now: self.clock.now(), cause, ladder: &self.settings.ladder };
             let Some(settled) = decide(&books, &cx) else { return Ok(Settlement::Known(books)) };
             match self.store.commit(&changes(&books, &settled)).await {
                 Ok(()) => {
@@ -84,11 +83,6 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         let subscription = self.store.subscription(&invoice.subscription).await?;
         let invoice = self.store.invoice(&invoice.payment_id).await?.ok_or(FlowError::Vanished)?;
         Ok(Books { invoice, subscription })
-    }
-
-    /// The clock, but never before the invoice's last change: clocks of two machines differ, and events must sort.
-    fn now_after(&self, books: &Books) -> Timestamp {
-        self.clock.now().max(books.invoice.updated_at)
     }
 }
 

@@ -16,6 +16,7 @@ use billing_core::id::{PaymentId, UserId};
 use billing_core::invoice::{Invoice, State};
 use billing_core::subscription::{Subscription, SubscriptionKey};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 /// `DynamoDB` ends a page after 1 MB; at some 10 KB a row, which is a full invoice, that is this many.
@@ -37,12 +38,34 @@ impl EventRow {
     }
 }
 
-#[derive(Debug, Default)]
+/// Sees what is written.
+type Watcher = Arc<dyn Fn(Written<'_>) + Send + Sync>;
+
+/// What a request has just written.
+#[derive(Debug, Clone, Copy)]
+pub enum Written<'a> {
+    /// A transaction.
+    Committed(&'a Changes),
+    /// An event on its own.
+    Recorded(&'a Event),
+}
+
+#[derive(Default)]
 struct Tables {
+    watcher: Option<Watcher>,
     subscriptions: BTreeMap<SubscriptionKey, Subscription>,
+    due: BTreeSet<(u8, Timestamp, SubscriptionKey)>,
     invoices: BTreeMap<PaymentId, Invoice>,
     keys: BTreeMap<(UserId, Timestamp), RegisteredKey>,
     events: BTreeMap<EventKey, EventRow>,
+}
+
+impl fmt::Debug for Tables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (subscriptions, invoices) = (self.subscriptions.len(), self.invoices.len());
+        let (keys, events) = (self.keys.len(), self.events.len());
+        write!(f, "Tables({subscriptions} subscriptions, {invoices} invoices, {keys} keys, {events} events)")
+    }
 }
 
 /// The tables in memory, with `DynamoDB`'s semantics: conditional transactions that are all or nothing, sparse indexes, pages that end early
@@ -85,6 +108,12 @@ impl MemoryStore {
         self.faults.requests()
     }
 
+    /// Lets `watcher` see every write as it is made, also one whose answer is lost: what a stream of the tables would show. It must not
+    /// call the store.
+    pub fn watch(&self, watcher: impl Fn(Written<'_>) + Send + Sync + 'static) {
+        lock(&self.tables).watcher = Some(Arc::new(watcher));
+    }
+
     /// Every invoice, by payment id.
     pub fn all_invoices(&self) -> Vec<Invoice> {
         lock(&self.tables).invoices.values().cloned().collect()
@@ -112,7 +141,7 @@ impl MemoryStore {
 
     /// Puts a subscription, whatever was there. Neither counted nor made to fail, like all of these.
     pub fn put_subscription(&self, row: &Subscription) {
-        lock(&self.tables).subscriptions.insert(row.key.clone(), kept::subscription(row));
+        lock(&self.tables).put(row);
     }
 
     /// Puts an invoice, whatever was there.
@@ -279,13 +308,29 @@ impl Tables {
         (conflict != Conflict::default()).then_some(conflict)
     }
 
+    fn tell(&self, written: Written<'_>) {
+        if let Some(watcher) = &self.watcher {
+            watcher(written);
+        }
+    }
+
+    fn put(&mut self, row: &Subscription) {
+        let row = kept::subscription(row);
+        let place = |row: &Subscription| row.due_at().map(|at| (row.due_shard(), at, row.key.clone()));
+        if let Some(place) = self.subscriptions.get(&row.key).and_then(place) {
+            self.due.remove(&place);
+        }
+        self.due.extend(place(&row));
+        self.subscriptions.insert(row.key.clone(), row);
+    }
+
     fn write(&mut self, changes: &Changes) {
         for (_, invoice) in &changes.invoices {
             self.invoices.insert(invoice.payment_id.clone(), kept::invoice(invoice));
         }
         match &changes.subscription {
             Some(SubscriptionChange::Create(row) | SubscriptionChange::Write { next: row, .. }) => {
-                self.subscriptions.insert(row.key.clone(), kept::subscription(row));
+                self.put(row);
             }
             Some(SubscriptionChange::Check { .. }) | None => {}
         }
@@ -345,10 +390,10 @@ impl Store for MemoryStore {
         let rows = usize::try_from(limit).unwrap_or(usize::MAX);
         let listing = Listing { rows, ..self.listing("due", &partition) };
         self.list(listing, after, |tables| {
-            let in_shard = tables.subscriptions.values().filter(|row| row.due_shard() == shard);
+            let until = kept::moment(until);
+            let in_shard = tables.due.iter().filter(|(of, at, _)| *of == shard && *at <= until);
             in_shard
-                .filter_map(|row| row.due_at().filter(|at| *at <= kept::moment(until)).map(|at| (at, &row.key)))
-                .map(|(at, key)| (vec![sortable(at), key.user_id.to_string(), key.id.to_string()], key.clone()))
+                .map(|(_, at, key)| (vec![sortable(*at), key.user_id.to_string(), key.id.to_string()], key.clone()))
                 .collect()
         })
         .await
@@ -394,6 +439,7 @@ impl Store for MemoryStore {
                 return Err(CommitError::Conflict(conflict));
             }
             tables.write(changes);
+            tables.tell(Written::Committed(changes));
             Ok(())
         })
         .await
@@ -422,6 +468,7 @@ impl Store for MemoryStore {
                 return Ok(false);
             }
             tables.events.insert(event.key(), EventRow::new(event));
+            tables.tell(Written::Recorded(event));
             Ok(true)
         })
         .await

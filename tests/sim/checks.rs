@@ -1,0 +1,354 @@
+//! The promises, checked against `PortOne`'s own ledger when a world has come to rest.
+
+use super::people::{Owes, is_pending};
+use super::portone::Verdict;
+use super::world::World;
+use billing_core::Timestamp;
+use billing_core::calendar::Period;
+use billing_core::dunning::MAX_DECLINES;
+use billing_core::event::{Event, EventKey, EventKind};
+use billing_core::id::PaymentId;
+use billing_core::invoice::{Invoice, State};
+use billing_core::notice::NoticeBody;
+use billing_core::subscription;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a world came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Periods that were owed for.
+    pub due: u64,
+    /// Of these, paid.
+    pub paid: u64,
+    /// Given up.
+    pub uncollectible: u64,
+    /// No longer owed.
+    pub void: u64,
+    /// Undecided at `PortOne`.
+    pub pending: u64,
+    /// Parked for a person.
+    pub parked: u64,
+    /// Approvals in the ledger.
+    pub approvals: u64,
+    /// Charges that were sent.
+    pub sent: u64,
+    /// Mails.
+    pub mails: u64,
+    /// Mails that repeat one, each because a notifier was disturbed.
+    pub repeats: u64,
+}
+
+/// Checks everything, and reports what does not hold to the world's context.
+pub fn check(world: &World, owes: &[Owes], until: Timestamp) -> Tally {
+    let invoices = world.tables.rows.all_invoices();
+    let mut tally = Tally::default();
+    once(world, &mut tally);
+    attempts(world);
+    owed(world, owes, until, &invoices, &mut tally);
+    ledger(world, &invoices);
+    mails(world, &invoices, &mut tally);
+    replay(world, &invoices);
+    if !world.is_at_rest() {
+        world.cx.violation("something is still waiting to be delivered".to_owned());
+    }
+    tally
+}
+
+/// At most one approval for what a customer owes for: a plan in a month.
+fn once(world: &World, tally: &mut Tally) {
+    let mut seen = BTreeMap::new();
+    for approval in world.portone.approvals() {
+        tally.approvals += 1;
+        let count = seen.entry((approval.sent.user_id.clone(), approval.sent.order_name.clone())).or_insert(0);
+        *count += 1;
+        if *count == 2 {
+            world.cx.violation(format!("{} was charged twice for {}", approval.sent.user_id, approval.sent.order_name));
+        }
+    }
+    tally.sent = world.portone.sent().len() as u64;
+}
+
+/// Never more than four decided attempts; never a dead card again; never while banks are down.
+fn attempts(world: &World) {
+    let mut decided: BTreeMap<_, u32> = BTreeMap::new();
+    let mut dead = BTreeSet::new();
+    for decision in world.portone.decided() {
+        let what = (decision.sent.user_id.clone(), decision.sent.order_name.clone());
+        let count = decided.entry(what.clone()).or_default();
+        *count += 1;
+        if *count == MAX_DECLINES + 1 {
+            world.cx.violation(format!("{} was tried more than {MAX_DECLINES} times for {}", what.0, what.1));
+        }
+        let card = (what, decision.sent.billing_key.clone());
+        if dead.contains(&card) {
+            world.cx.violation(format!("{}: a stolen card was charged again", decision.sent.payment_id));
+        }
+        if decision.verdict == Verdict::Hard {
+            dead.insert(card);
+        }
+    }
+    for (sent, at) in world.portone.sent() {
+        let time = at.to_zoned(billing_core::calendar::seoul()).time();
+        // A minute's grace for clocks that differ.
+        let minute = i32::from(time.hour()) * 60 + i32::from(time.minute());
+        if !(29..=23 * 60 + 30).contains(&minute) {
+            world.cx.violation(format!("{} was charged at {time}, while banks are down", sent.payment_id));
+        }
+    }
+}
+
+/// Every period that fell due has come to an end, and costs what it must.
+fn owed(world: &World, owes: &[Owes], until: Timestamp, invoices: &[Invoice], tally: &mut Tally) {
+    let (cx, unwanted) = (&world.cx, world.unwanted());
+    let subscriptions = world.tables.rows.all_subscriptions();
+    let mut by_place: BTreeMap<_, Vec<&Invoice>> = BTreeMap::new();
+    for invoice in invoices.iter().filter(|invoice| invoice.superseded_by.is_none()) {
+        by_place.entry((&invoice.subscription, invoice.period)).or_default().push(invoice);
+    }
+    for person in owes {
+        let Some(subscription) = subscriptions.iter().find(|row| row.key == person.key) else {
+            cx.violation(format!("the subscription {} is gone", person.key.id));
+            continue;
+        };
+        let is_over = subscription.has_ended();
+        let mut is_parked = matches!(subscription.state, subscription::State::Parked { .. });
+        let mut period = person.first;
+        let mut ended = false;
+        while period.due_at() <= until && !ended && !is_parked {
+            tally.due += 1;
+            let found = by_place.get(&(&person.key, period)).map(Vec::as_slice).unwrap_or_default();
+            match found {
+                [] if is_over && unwanted.contains(&person.key) => {
+                    tally.void += 1;
+                    ended = true;
+                }
+                [] => cx.violation(format!("{} was forgotten: no invoice for {period}", person.key.id)),
+                [invoice] => {
+                    ended = one(world, person, period, invoice, tally);
+                    is_parked |= invoice.quarantine.is_some();
+                }
+                _ => cx.violation(format!("{} has {} invoices for {period}", person.key.id, found.len())),
+            }
+            period = period.next();
+        }
+        let pending =
+            invoices.iter().any(|it| it.subscription == person.key && is_pending(&world.portone, &it.payment_id));
+        if !is_parked && !pending && subscription.due_at().is_some_and(|at| at <= until) {
+            cx.violation(format!("{} is still due ({:?})", person.key.id, subscription.state));
+        }
+    }
+    let all = tally.paid + tally.uncollectible + tally.void + tally.pending + tally.parked;
+    if tally.due != all && cx.violations().is_empty() {
+        cx.violation(format!("the books do not balance: {tally:?}"));
+    }
+}
+
+/// Whether nothing more can be owed after this invoice.
+fn one(world: &World, person: &Owes, period: Period, invoice: &Invoice, tally: &mut Tally) -> bool {
+    let cx = &world.cx;
+    let must = person.for_period(period);
+    if (invoice.amount.minor(), invoice.amount.currency()) != (must, person.currency) {
+        cx.violation(format!("{} is for {} and must be for {must}", invoice.payment_id, invoice.amount));
+    }
+    if invoice.quarantine.is_some() {
+        tally.parked += 1;
+        return false;
+    }
+    match &invoice.state {
+        State::Paid { .. } | State::PartiallyRefunded { .. } | State::Refunded { .. } => {
+            tally.paid += 1;
+            false
+        }
+        State::Uncollectible { .. } => {
+            tally.uncollectible += 1;
+            true
+        }
+        State::Void { .. } => {
+            tally.void += 1;
+            true
+        }
+        State::Pending { .. }
+        | State::Unknown { .. }
+        | State::Charging { .. }
+        | State::Open { .. }
+        | State::Failed { .. } => {
+            if is_pending(&world.portone, &invoice.payment_id) {
+                tally.pending += 1;
+            } else {
+                cx.violation(format!(
+                    "{} of {} was forgotten: it is still {}",
+                    invoice.payment_id,
+                    person.key.id,
+                    invoice.state.status()
+                ));
+            }
+            false
+        }
+    }
+}
+
+/// What the ledger says and what the invoices say is the same, to the won.
+fn ledger(world: &World, invoices: &[Invoice]) {
+    let cx = &world.cx;
+    let approvals = world.portone.approvals();
+    let by_id: BTreeMap<&PaymentId, &Invoice> = invoices.iter().map(|invoice| (&invoice.payment_id, invoice)).collect();
+    let mut paid_there = BTreeSet::new();
+    for approval in &approvals {
+        let id = &approval.sent.payment_id;
+        paid_there.insert(id.clone());
+        let Some(invoice) = by_id.get(id) else {
+            cx.violation(format!("{id} was charged, and there is no such invoice"));
+            continue;
+        };
+        if invoice.quarantine.is_some() {
+            continue;
+        }
+        if !is_paid(invoice) {
+            cx.violation(format!("{id} was charged, and our books call it {}", invoice.state.status()));
+        }
+        if approval.sent.amount != invoice.amount {
+            cx.violation(format!("{id} was charged {} and owed {}", approval.sent.amount, invoice.amount));
+        }
+    }
+    let refunds = world.portone.refunds();
+    for invoice in invoices.iter().filter(|invoice| invoice.quarantine.is_none()) {
+        let id = &invoice.payment_id;
+        if is_paid(invoice) && !paid_there.contains(id) {
+            cx.violation(format!("our books call {id} paid, and nothing was ever charged"));
+        }
+        let ours = match &invoice.state {
+            State::PartiallyRefunded { refunded, .. } => refunded.minor(),
+            State::Refunded { .. } => invoice.amount.minor(),
+            _ => 0,
+        };
+        let theirs = refunds.get(id).copied().unwrap_or(0);
+        if ours != theirs {
+            cx.violation(format!("{theirs} of {id} was given back, and our books say {ours}"));
+        }
+    }
+}
+
+fn is_paid(invoice: &Invoice) -> bool {
+    matches!(invoice.state, State::Paid { .. } | State::PartiallyRefunded { .. } | State::Refunded { .. })
+}
+
+/// One mail for an event, no mail missing, none that contradicts another.
+fn mails(world: &World, invoices: &[Invoice], tally: &mut Tally) {
+    let cx = &world.cx;
+    let mut senders: BTreeMap<EventKey, Vec<u64>> = BTreeMap::new();
+    for mail in world.post.sent() {
+        tally.mails += 1;
+        senders.entry(mail.event).or_default().push(mail.by);
+    }
+    for (event, senders) in &senders {
+        for (earlier, _) in senders.iter().zip(senders.iter().skip(1)) {
+            tally.repeats += 1;
+            if !cx.was_disturbed(*earlier) {
+                cx.violation(format!("the mail of {} {} was sent twice for no reason", event.subject, event.id));
+            }
+        }
+    }
+    let declines = world.portone.decided();
+    let events = world.tables.rows.all_events();
+    let mut failures: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut receipts: BTreeMap<&str, usize> = BTreeMap::new();
+    for event in &events {
+        if event.notice.is_some() && !senders.contains_key(&event.key()) {
+            cx.violation(format!("nobody was told of {} {} ({})", event.subject, event.id, event.kind.name()));
+        }
+        match event.notice.as_ref().map(|notice| &notice.body) {
+            Some(NoticeBody::PaymentFailed { .. }) if !is_keyless(event) => {
+                *failures.entry(&event.subject).or_default() += 1
+            }
+            Some(NoticeBody::Receipt { .. }) => *receipts.entry(&event.subject).or_default() += 1,
+            _ => {}
+        }
+    }
+    for invoice in invoices {
+        let id = invoice.payment_id.as_str();
+        let told = failures.get(id).copied().unwrap_or(0);
+        let owner = (&invoice.subscription.user_id, &invoice.order_name);
+        let real = declines
+            .iter()
+            .filter(|it| (&it.sent.user_id, &it.sent.order_name) == owner)
+            .filter(|it| matches!(it.verdict, Verdict::Soft | Verdict::Hard | Verdict::PendingThenFailed(_)))
+            .count();
+        if told > real {
+            cx.violation(format!("{id}: {told} mails say that a payment failed, and {real} did"));
+        }
+        if receipts.get(id).copied().unwrap_or(0) > 1 {
+            cx.violation(format!("{id} has more than one receipt"));
+        }
+    }
+}
+
+/// Whether a failure is that the billing key is gone: no PG is asked then.
+fn is_keyless(event: &Event) -> bool {
+    event.detail.as_ref().is_some_and(|code| code.contains("BILLING_KEY"))
+}
+
+/// The events of each subject, one after the other, lead to what the tables say.
+fn replay(world: &World, invoices: &[Invoice]) {
+    let cx = &world.cx;
+    let events = world.tables.rows.all_events();
+    let mut by_subject: BTreeMap<&str, Vec<&Event>> = BTreeMap::new();
+    for event in &events {
+        by_subject.entry(&event.subject).or_default().push(event);
+    }
+    for invoice in invoices {
+        let id = invoice.payment_id.as_str();
+        let mut status: Option<&str> = None;
+        let mut is_paid = false;
+        for event in by_subject.get(id).map(Vec::as_slice).unwrap_or_default() {
+            let (Some(before), Some(after)) = (event.before.as_deref(), event.after.as_deref()) else { continue };
+            // A claim is no event: what may be attempted becomes `charging` without one.
+            let follows = status == Some(before)
+                || (before == "charging" && matches!(status, None | Some("open" | "failed" | "unknown")))
+                || (status.is_none() && before == "open");
+            if !follows {
+                cx.violation(format!("{id}: {} follows {status:?} but says {before}", event.kind.name()));
+            }
+            if is_paid && !matches!(event.kind, EventKind::InvoiceRefunded | EventKind::InvoiceQuarantined) {
+                cx.violation(format!("{id}: {} after it was paid", event.kind.name()));
+            }
+            is_paid |= event.kind == EventKind::InvoicePaid;
+            status = Some(after);
+        }
+        let is = invoice.state.status();
+        let matches = status == Some(is)
+            || (is == "charging" && matches!(status, None | Some("open" | "failed" | "unknown")))
+            || (matches!(is, "open" | "void") && status.is_none());
+        if !matches {
+            cx.violation(format!("{id} is {is}, and its events lead to {status:?}"));
+        }
+    }
+    for subscription in world.tables.rows.all_subscriptions() {
+        let of_invoices = invoices.iter().filter(|invoice| invoice.subscription == subscription.key);
+        let subjects = of_invoices.map(|invoice| invoice.payment_id.as_str()).chain([subscription.key.id.as_str()]);
+        let events: Vec<&Event> = subjects
+            .flat_map(|subject| by_subject.get(subject).map(Vec::as_slice).unwrap_or_default())
+            .copied()
+            .collect();
+        let (is, told) = (subscription.state.status(), replayed(&events));
+        if is != told {
+            cx.violation(format!("{} is {is}, and its events lead to {told}", subscription.key.id));
+        }
+    }
+}
+
+/// What a subscription's events, and those of its invoices, make of it.
+fn replayed(events: &[&Event]) -> &'static str {
+    let has = |wanted: &dyn Fn(&Event) -> bool| events.iter().any(|event| wanted(event));
+    let is_void = |event: &Event| event.kind == EventKind::PaymentFailed && event.after.as_deref() == Some("void");
+    if has(&|event| event.kind == EventKind::SubscriptionCanceled || (is_void(event) && event.notice.is_some())) {
+        return "canceled";
+    }
+    if has(&|event| event.kind == EventKind::InvoiceUncollectible) {
+        return "expired";
+    }
+    let is_owed = |event: &&&Event| matches!(event.kind, EventKind::PaymentFailed | EventKind::InvoicePaid);
+    let last = events.iter().filter(is_owed).max_by_key(|event| event.at);
+    let is_parked =
+        has(&|event| event.kind == EventKind::InvoiceQuarantined && event.before.as_deref() != Some("paid"));
+    if is_parked || last.is_some_and(|event| event.kind == EventKind::PaymentFailed) { "past_due" } else { "active" }
+}

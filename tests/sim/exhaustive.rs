@@ -1,0 +1,1 @@
+//! Small worlds, in which every crash point is tried with every fault.

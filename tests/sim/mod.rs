@@ -1,0 +1,16 @@
+//! A deterministic simulation of billing: one process, one seed, no sockets, no wall clock.
+//!
+//! The functions are the deployed ones, handlers and all. What surrounds them is simulated: tables with `DynamoDB`'s conditions, `PortOne`
+//! with a ledger of its own, the scheduler, queues, the stream, webhooks, the mail service. Everything is delivered at least once, late, in
+//! any order; any function may die at any await point; and when a month is over, the promises are checked against `PortOne`'s ledger.
+
+pub mod checks;
+pub mod context;
+pub mod delivery;
+pub mod exhaustive;
+pub mod kernel;
+pub mod month;
+pub mod people;
+pub mod portone;
+pub mod tables;
+pub mod world;

@@ -1,0 +1,276 @@
+//! The customers, and what they do.
+
+use super::context::Context;
+use super::portone::{About, PortOne, Verdict};
+use super::world::{World, catalogue, wake};
+use billing_core::Timestamp;
+use billing_core::billing_key::{BillingKey, CardInfo, KeyStatus, MethodKind, RegisteredKey};
+use billing_core::calendar::{self, Period};
+use billing_core::decline::Pg;
+use billing_core::id::{PaymentId, StoreId, SubscriptionId, UserId};
+use billing_core::money::{Currency, Money};
+use billing_core::plan::{Locale, PlanType};
+use billing_core::private::Private;
+use billing_core::subscription::{Customer, Method, State, Subscription, SubscriptionKey};
+use billing_flows::cancel::When;
+use billing_flows::ports::KeySeen;
+use jiff::SignedDuration;
+
+/// Something a customer, their bank or an operator does at a moment.
+#[derive(Debug, Clone)]
+pub enum Deed {
+    /// Cancels at once.
+    CancelNow,
+    /// Cancels at the end of the period.
+    CancelLater,
+    /// Deletes the billing key.
+    DeleteKey,
+    /// Registers a new billing key, whose charges go so; the browser comes back, or only the webhook tells.
+    NewKey(Vec<Verdict>, bool),
+    /// Money is given back in the console: one of so many parts.
+    Refund(i64),
+    /// The bank takes money back.
+    Chargeback,
+    /// A dispute is opened.
+    Dispute,
+    /// `PortOne` states another sum than was charged.
+    OtherSum,
+    /// All functions die.
+    Blackout,
+}
+
+/// A customer with one subscription.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// Which.
+    pub number: u64,
+    /// The plan.
+    pub plan: PlanType,
+    /// How many seats.
+    pub seats: u32,
+    /// Whether it pays in dollars, through `PayPal`.
+    pub paypal: bool,
+    /// The first period it owes for.
+    pub first: Period,
+    /// How its charges go.
+    pub verdicts: Vec<Verdict>,
+    /// What happens.
+    pub deeds: Vec<(Timestamp, Deed)>,
+}
+
+/// A customer's subscription, and what it must cost: reckoned here a second time, so that a mistake in the rules is seen.
+#[derive(Debug, Clone)]
+pub struct Owes {
+    /// Which.
+    pub key: SubscriptionKey,
+    /// The first period.
+    pub first: Period,
+    /// The price of a month, in minor units.
+    pub monthly: i64,
+    /// The currency.
+    pub currency: Currency,
+}
+
+impl Owes {
+    /// What a period costs: by days, rounded down.
+    pub fn for_period(&self, period: Period) -> i64 {
+        let days = i64::from(period.start().days_in_month());
+        let covered = days + 1 - i64::from(period.start().day());
+        self.monthly * covered / days
+    }
+}
+
+fn billing_key(number: u64, generation: u64) -> BillingKey {
+    BillingKey::new(format!("billing-key-{number:05}-{generation}"))
+}
+
+fn key_of(number: u64) -> SubscriptionKey {
+    SubscriptionKey {
+        user_id: UserId::new(format!("user_{number:05}")).expect("a user id"),
+        id: SubscriptionId::new(format!("sub_{number:05}")).expect("a subscription id"),
+    }
+}
+
+fn seen(person: &Person, generation: u64, at: Timestamp) -> KeySeen {
+    KeySeen {
+        billing_key: billing_key(person.number, generation),
+        is_issued: true,
+        customer_id: Some(key_of(person.number).user_id.to_string()),
+        customer_name: Some(Private::new("김민수")),
+        customer_email: Some(Private::new(&format!("user{}@example.com", person.number))),
+        issued_at: at,
+        method: if person.paypal { MethodKind::Paypal } else { MethodKind::Card },
+        card: (!person.paypal).then(|| CardInfo { last4: Some("1234".to_owned()), ..CardInfo::default() }),
+        channel_key: None,
+        pg: Some(pg(person)),
+        issue_id: None,
+    }
+}
+
+fn pg(person: &Person) -> Pg {
+    if person.paypal { Pg::PayPal } else { Pg::TossPayments }
+}
+
+/// Lets people in: their rows, their keys, and what they will do.
+pub fn admit(world: &World, people: &[Person]) -> Vec<Owes> {
+    people.iter().map(|person| admit_one(world, person)).collect()
+}
+
+fn admit_one(world: &World, person: &Person) -> Owes {
+    let (key, currency) = (key_of(person.number), if person.paypal { Currency::Usd } else { Currency::Krw });
+    let monthly = catalogue().monthly(person.plan, person.seats, currency).expect("the plan is sold");
+    let start = world.cx.now().checked_sub(SignedDuration::from_hours(24)).unwrap_or(world.cx.now());
+    let row = Subscription {
+        key: key.clone(),
+        plan: person.plan,
+        seats: person.seats,
+        monthly,
+        method: Some(Method { billing_key: billing_key(person.number, 0), pg: pg(person) }),
+        customer: Customer {
+            name: Some(Private::new("김민수")),
+            email: Some(Private::new(&format!("user{}@example.com", person.number))),
+            phone: Some(Private::new("010-0000-0000")),
+        },
+        locale: if person.number % 3 == 0 { Locale::En } else { Locale::Ko },
+        started: start,
+        trial_end: None,
+        cancel_at_period_end: false,
+        state: State::Active { next: Some(person.first) },
+        version: 1,
+    };
+    world.tables.rows.put_subscription(&row);
+    let issued = seen(person, 0, start);
+    world.tables.rows.put_key(&RegisteredKey {
+        user_id: key.user_id.clone(),
+        created_at: start,
+        billing_key: issued.billing_key.clone(),
+        customer_id: key.user_id.to_string(),
+        method: issued.method,
+        card: issued.card.clone(),
+        paypal_email: None,
+        is_default: true,
+        status: KeyStatus::Active,
+        channel_key: None,
+        pg: issued.pg.clone(),
+        issue_id: None,
+    });
+    world.portone.issue(issued, person.verdicts.clone());
+    for (generation, (at, deed)) in (1..).zip(person.deeds.clone()) {
+        let (person, key) = (person.clone(), key.clone());
+        world.at(at, move |world| act(world, &person, &key, &deed, generation));
+    }
+    Owes { key, first: person.first, monthly: monthly.minor(), currency }
+}
+
+fn act(world: &World, person: &Person, key: &SubscriptionKey, deed: &Deed, generation: u64) {
+    match deed {
+        Deed::CancelNow => world.cancel(key.clone(), When::Now),
+        Deed::CancelLater => world.cancel(key.clone(), When::PeriodEnd),
+        Deed::DeleteKey => world.portone.delete(&billing_key(person.number, 0)),
+        Deed::NewKey(verdicts, comes_back) => {
+            let seen = seen(person, generation, world.cx.now());
+            let new = seen.billing_key.clone();
+            world.cx.note(|| format!("{} registers a new key", key.user_id));
+            world.portone.issue(seen, verdicts.clone());
+            world.portone.tell("BillingKey.Issued", About::Key(new.clone()));
+            if *comes_back {
+                wake(&world.this(), 3_000, move |world| world.redirect(new));
+            }
+        }
+        Deed::Refund(parts) => drop(world.portone.give_back(&payment_of(person, key), *parts, false)),
+        Deed::Chargeback => drop(world.portone.give_back(&payment_of(person, key), 1, true)),
+        Deed::Dispute => world.portone.dispute(&payment_of(person, key)),
+        Deed::OtherSum => drop(world.portone.falsify(&payment_of(person, key))),
+        Deed::Blackout => world.blackout(),
+    }
+}
+
+fn payment_of(person: &Person, key: &SubscriptionKey) -> PaymentId {
+    PaymentId::derive(&StoreId::new(super::world::STORE).expect("a store id"), key, person.first, 0)
+}
+
+/// A random person, whose bill falls due on the first of the month after `start` or a few days later.
+pub fn random(cx: &Context, number: u64, first: Period, calm: Timestamp) -> Person {
+    let paypal = cx.below(100) < 8;
+    let late = cx.below(10) == 0;
+    let first = if late {
+        let day = i64::try_from(cx.below(6)).unwrap_or(0);
+        Period::starting(first.start().checked_add(jiff::Span::new().days(day)).unwrap_or(first.start()))
+    } else {
+        first
+    };
+    let due = first.due_at();
+    let verdicts = verdicts(cx, paypal);
+    let mut deeds = Vec::new();
+    if cx.below(100) < 30 {
+        let near = offset(due, cx, 240);
+        let far = offset(due, cx, 6 * 86_400);
+        let at = if cx.below(2) == 0 { near } else { far };
+        let spoken = match cx.below(12) {
+            0 | 1 => vec![(at, Deed::CancelNow)],
+            2 => vec![(at, Deed::CancelLater)],
+            3 => vec![(at, Deed::DeleteKey)],
+            4 => {
+                vec![(at, Deed::NewKey(vec![Verdict::Approve], cx.below(2) == 0)), (later(at, 30, cx), Deed::DeleteKey)]
+            }
+            5 | 6 => vec![(far.max(due), Deed::NewKey(vec![Verdict::Approve], cx.below(2) == 0))],
+            7 => vec![(far.max(due), Deed::Refund(1))],
+            8 => vec![(far.max(due), Deed::Refund(3)), (later(far.max(due), 86_400, cx), Deed::Refund(2))],
+            9 => vec![(far.max(due), Deed::Chargeback), (far.max(due), Deed::Dispute)],
+            10 => vec![(later(due, 30, cx), Deed::OtherSum)],
+            _ => vec![(at, Deed::NewKey(vec![Verdict::Soft, Verdict::Approve], false)), (far, Deed::CancelNow)],
+        };
+        deeds.extend(spoken.into_iter().map(|(at, deed)| (at.min(calm), deed)));
+    }
+    let plan = if cx.below(4) == 0 { PlanType::Pro } else { PlanType::Standard };
+    let seats = u32::try_from(1 + cx.below(20)).unwrap_or(1);
+    Person { number, plan, seats, paypal, first, verdicts, deeds }
+}
+
+fn verdicts(cx: &Context, paypal: bool) -> Vec<Verdict> {
+    use Verdict::{Approve, Hard, PendingForever, PendingThenFailed, PendingThenPaid, Soft};
+    let hours = i64::try_from(1 + cx.below(60)).unwrap_or(1);
+    if paypal {
+        return match cx.below(10) {
+            0..=3 => vec![PendingThenPaid(hours)],
+            4 => vec![PendingThenFailed(hours), Approve],
+            5 => vec![PendingForever],
+            6 => vec![Soft, PendingThenPaid(hours)],
+            _ => vec![Approve],
+        };
+    }
+    match cx.below(100) {
+        0..=9 => vec![Soft, Approve],
+        10..=15 => vec![Soft, Soft, Soft, Approve],
+        16..=21 => vec![Soft],
+        22..=28 => vec![Hard],
+        29..=30 => vec![Soft, Hard],
+        _ => vec![Approve],
+    }
+}
+
+fn offset(at: Timestamp, cx: &Context, seconds: u64) -> Timestamp {
+    let half = i64::try_from(seconds / 2).unwrap_or(0);
+    let shift = i64::try_from(cx.below(seconds)).unwrap_or(0) - half / 2;
+    at.checked_add(SignedDuration::from_secs(shift)).unwrap_or(at)
+}
+
+fn later(at: Timestamp, seconds: u64, cx: &Context) -> Timestamp {
+    let some = i64::try_from(cx.below(seconds)).unwrap_or(0);
+    at.checked_add(SignedDuration::from_secs(some)).unwrap_or(at)
+}
+
+/// The period that is due on a first of the month.
+pub fn december() -> Period {
+    Period::starting(calendar::date_at("2026-12-01T10:00:00+09:00".parse().expect("a moment")))
+}
+
+/// `PortOne`'s word on whether anything of a payment is still undecided.
+pub fn is_pending(portone: &PortOne, id: &PaymentId) -> bool {
+    portone.status(id) == Some(billing_flows::ports::SeenStatus::Pending)
+}
+
+/// The sum of a currency.
+pub fn money(minor: i64, currency: Currency) -> Money {
+    Money::new(minor, currency).unwrap_or(Money::zero(currency))
+}

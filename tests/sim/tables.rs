@@ -1,0 +1,156 @@
+//! The tables as a function sees them over a network: slow, failing, with indexes that lag.
+
+use super::context::Context;
+use super::kernel::lock;
+use billing_core::Timestamp;
+use billing_core::billing_key::{BillingKey, RegisteredKey};
+use billing_core::calendar::Period;
+use billing_core::event::{Event, EventKey};
+use billing_core::id::{PaymentId, UserId};
+use billing_core::invoice::Invoice;
+use billing_core::subscription::{Subscription, SubscriptionKey};
+use billing_flows::fake::{Fault, MemoryStore};
+use billing_flows::ports::{BookLine, Changes, CommitError, Cursor, NoticeClaim, Page, Store, StoreError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+type Shown = BTreeMap<(u8, Option<String>), Page<SubscriptionKey>>;
+
+/// The tables. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    cx: Context,
+    /// What is really in them.
+    pub rows: MemoryStore,
+    shown: Arc<Mutex<Shown>>,
+}
+
+impl Tables {
+    /// Empty tables.
+    pub fn new(cx: Context) -> Self {
+        let rows = MemoryStore::new();
+        let weather = cx.clone();
+        rows.faults().by(move |call| {
+            let (before, after) = weather.weather(|w| (w.store_before, w.store_after));
+            let fault = if weather.strikes(before) {
+                Fault::Before
+            } else if weather.strikes(after) {
+                Fault::After
+            } else {
+                return Fault::None;
+            };
+            weather.disturb();
+            weather.note(|| format!("the tables fail: {} ({fault:?})", call.method));
+            fault
+        });
+        Self { cx, rows, shown: Arc::default() }
+    }
+
+    async fn wire(&self) {
+        let slow = self.cx.weather(|w| w.store_slow);
+        let wait = if self.cx.strikes(slow) { self.cx.millis(500, 20_000) } else { self.cx.millis(2, 40) };
+        self.cx.kernel.sleep(wait).await;
+    }
+}
+
+impl Store for Tables {
+    async fn subscription(&self, key: &SubscriptionKey) -> Result<Option<Subscription>, StoreError> {
+        self.wire().await;
+        self.rows.subscription(key).await
+    }
+
+    async fn subscriptions_of(&self, user: &UserId, after: Option<&Cursor>) -> Result<Page<Subscription>, StoreError> {
+        self.wire().await;
+        self.rows.subscriptions_of(user, after).await
+    }
+
+    async fn due(
+        &self,
+        shard: u8,
+        until: Timestamp,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Page<SubscriptionKey>, StoreError> {
+        let place = (shard, after.map(|cursor| cursor.0.clone()));
+        let stale = self.cx.weather(|w| w.stale_index);
+        if self.cx.strikes(stale)
+            && let Some(old) = lock(&self.shown).get(&place).cloned()
+        {
+            return Ok(old);
+        }
+        let page = self.rows.due(shard, until, after, limit).await?;
+        lock(&self.shown).insert(place, page.clone());
+        Ok(page)
+    }
+
+    async fn invoice(&self, id: &PaymentId) -> Result<Option<Invoice>, StoreError> {
+        self.wire().await;
+        self.rows.invoice(id).await
+    }
+
+    async fn invoices_of(&self, user: &UserId, after: Option<&Cursor>) -> Result<Page<Invoice>, StoreError> {
+        self.rows.invoices_of(user, after).await
+    }
+
+    async fn book_lines(
+        &self,
+        period: Period,
+        from: Timestamp,
+        until: Timestamp,
+        after: Option<&Cursor>,
+    ) -> Result<Page<BookLine>, StoreError> {
+        self.wire().await;
+        self.rows.book_lines(period, from, until, after).await
+    }
+
+    async fn commit(&self, changes: &Changes) -> Result<(), CommitError> {
+        self.wire().await;
+        let committed = self.rows.commit(changes).await;
+        if let Err(CommitError::Conflict(_)) = &committed {
+            self.cx.note(|| "someone else was first".to_owned());
+        }
+        self.wire().await;
+        committed
+    }
+
+    async fn key_owner(&self, key: &BillingKey) -> Result<Option<(UserId, Timestamp)>, StoreError> {
+        let stale = self.cx.weather(|w| w.stale_index);
+        if self.cx.strikes(stale) {
+            return Ok(None);
+        }
+        self.rows.key_owner(key).await
+    }
+
+    async fn keys_of(&self, user: &UserId, after: Option<&Cursor>) -> Result<Page<RegisteredKey>, StoreError> {
+        self.wire().await;
+        self.rows.keys_of(user, after).await
+    }
+
+    async fn record(&self, event: &Event) -> Result<bool, StoreError> {
+        self.wire().await;
+        self.rows.record(event).await
+    }
+
+    async fn events_of(&self, subject: &str, after: Option<&Cursor>) -> Result<Page<Event>, StoreError> {
+        self.rows.events_of(subject, after).await
+    }
+
+    async fn claim_notices(
+        &self,
+        events: &[EventKey],
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Vec<NoticeClaim>, StoreError> {
+        self.wire().await;
+        self.rows.claim_notices(events, now, lease_until).await
+    }
+
+    async fn mark_mailed(&self, event: &EventKey, at: Timestamp) -> Result<bool, StoreError> {
+        self.wire().await;
+        self.rows.mark_mailed(event, at).await
+    }
+
+    async fn release_notice(&self, event: &EventKey) -> Result<(), StoreError> {
+        self.rows.release_notice(event).await
+    }
+}
