@@ -71,6 +71,8 @@ pub struct Weather {
     pub tick_lost: u16,
     /// A tick is delivered twice.
     pub tick_twice: u16,
+    /// Somebody meddles with a subscription that a worker has just read.
+    pub meddle: u16,
     /// A planner's pass runs out of time.
     pub late: u16,
     /// `PortOne` cannot be reached at all.
@@ -135,7 +137,12 @@ impl Context {
         lock(&self.inner.rng).u64(0..n.max(1))
     }
 
-    /// A number of milliseconds, log-like: mostly near `from`, seldom near `to`.
+    /// Whether chance has a part in it.
+    pub fn is_random(&self) -> bool {
+        self.inner.is_random
+    }
+
+    /// A number of milliseconds, log-like: mostly near `from`, seldom near `to`. Nothing where chance has no part.
     pub fn millis(&self, from: u64, to: u64) -> SignedDuration {
         if !self.inner.is_random {
             return SignedDuration::ZERO;
@@ -177,7 +184,7 @@ impl Context {
     }
 
     /// How the charge that is being sent travels.
-    pub fn journey(&self) -> Journey {
+    pub fn journey(&self, is_resend: bool) -> Journey {
         let (unauthorized, outage, rate) = self.weather(|w| (w.unauthorized, w.outage, w.journey));
         if let Some(planned) = lock(&self.inner.journeys).pop_front() {
             return planned;
@@ -192,6 +199,10 @@ impl Context {
             return Journey::Smooth;
         }
         let seconds = i64::try_from(self.below(1_500)).unwrap_or(0);
+        // The more is sent under a payment id, the sooner it is used up.
+        if is_resend && self.below(2) == 0 {
+            return Journey::UsedUp;
+        }
         match self.below(10) {
             0 => Journey::NeverArrives,
             1 => Journey::Stuck(65 + seconds),

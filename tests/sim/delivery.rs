@@ -26,6 +26,8 @@ pub struct Message {
     pub body: String,
     /// How often it was delivered.
     pub receives: u32,
+    /// Whether the queue made it of another.
+    pub is_copy: bool,
 }
 
 /// Whom to call when something has arrived.
@@ -72,7 +74,7 @@ impl Seen {
             queue.count += 1;
             format!("m{}", queue.count)
         };
-        self.put(Message { id, body, receives: 0 });
+        self.put(Message { id, body, receives: 0, is_copy: false });
     }
 
     /// Takes up to `max` messages, from anywhere.

@@ -1,1 +1,223 @@
 //! Small worlds, in which every crash point is tried with every fault.
+//!
+//! A world of one or two customers lives through twelve days in which nothing is left to chance and nothing takes any time. It is lived
+//! through once for each fault; then, for each await point that was passed, once more with whatever ran there killed at that point.
+
+use super::checks::check;
+use super::context::{Context, Journey, Weather};
+use super::people::{Deed, Person, admit, december};
+use super::portone::Verdict::{self, Approve, Hard, PendingThenFailed, PendingThenPaid, Soft};
+use super::world::World;
+use billing_core::Timestamp;
+use billing_core::plan::PlanType;
+use billing_flows::fake::Fault;
+use jiff::SignedDuration;
+
+/// A fault, and the world it strikes.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// What is tried, in words.
+    pub name: String,
+    verdicts: Vec<Verdict>,
+    journeys: Vec<Journey>,
+    deed: Option<(SignedDuration, Deed)>,
+    weather: Weather,
+    no_ticks_for: SignedDuration,
+    store: Option<(u64, Fault)>,
+    neighbour: bool,
+}
+
+impl Case {
+    fn new(name: String, verdicts: &[Verdict]) -> Self {
+        Self {
+            name,
+            verdicts: verdicts.to_vec(),
+            journeys: Vec::new(),
+            deed: None,
+            weather: Weather::default(),
+            no_ticks_for: SignedDuration::ZERO,
+            store: None,
+            neighbour: false,
+        }
+    }
+}
+
+/// What became of a case.
+#[derive(Debug, Clone, Default)]
+pub struct Tried {
+    /// How many await points it was killed at, one after the other.
+    pub crash_points: u64,
+    /// The promises that were broken: where it was killed, and what was broken there.
+    pub broken: Vec<(Option<u64>, String)>,
+}
+
+const START: &str = "2026-12-01T09:59:00+09:00";
+const END: &str = "2026-12-13T12:00:00+09:00";
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a moment")
+}
+
+/// Lives through a case, killed at an await point or not. Answers with how many await points were passed, how many requests the tables got,
+/// and what was broken.
+fn live(case: &Case, kill_at: Option<u64>) -> (u64, u64, Vec<String>) {
+    let cx = Context::new(at(START), 7, false, false);
+    cx.kernel.watch_until(at("2026-12-01T18:00:00+09:00"));
+    if let Some(number) = kill_at {
+        cx.kernel.kill_at_poll(number);
+    }
+    let world = World::new(&cx, &[SignedDuration::ZERO]);
+    let person = |number, verdicts: &[Verdict]| Person {
+        number,
+        plan: PlanType::Standard,
+        seats: 3,
+        paypal: false,
+        first: december(),
+        verdicts: verdicts.to_vec(),
+        deeds: Vec::new(),
+    };
+    let mut people = vec![person(0, &case.verdicts)];
+    if case.neighbour {
+        people.push(person(1, &[Approve]));
+    }
+    if let (Some(first), Some((after, deed))) = (people.first_mut(), case.deed.clone()) {
+        let due = december().due_at();
+        first.deeds.push((due.checked_add(after).unwrap_or(due), deed));
+    }
+    let owes = admit(&world, &people);
+    cx.plan(case.journeys.clone());
+    let weather = case.weather.clone();
+    cx.turn(move |now| *now = weather);
+    if let Some((number, fault)) = case.store {
+        world.tables.plan(number, fault);
+    }
+    world.schedule_days(at(START), at(END), &[11, 14, 17]);
+    if !case.no_ticks_for.is_zero() {
+        cx.turn(|now| now.no_ticks = true);
+        let back = december().due_at().checked_add(case.no_ticks_for).unwrap_or(at(END));
+        world.at(back, |world| world.cx.turn(|now| now.no_ticks = false));
+    }
+    world.at(at("2026-12-06T12:00:00+09:00"), |world| world.cx.turn(|now| *now = Weather::default()));
+    cx.kernel.run_until(at(END));
+    check(&world, &owes, at(END));
+    let (polls, requests, violations) = (cx.kernel.polls(), world.tables.requests(), cx.violations());
+    cx.kernel.clear();
+    (polls, requests, violations)
+}
+
+/// Tries a case at every crash point.
+pub fn try_everywhere(case: &Case) -> Tried {
+    let (polls, _, violations) = live(case, None);
+    let mut tried = Tried { crash_points: polls, broken: violations.into_iter().map(|what| (None, what)).collect() };
+    for number in 1..=polls {
+        let (_, _, violations) = live(case, Some(number));
+        tried.broken.extend(violations.into_iter().map(|what| (Some(number), what)));
+    }
+    tried
+}
+
+/// Every fault of the small worlds.
+pub fn cases() -> Vec<Case> {
+    let scripts: [(&str, Vec<Verdict>); 6] = [
+        ("approved", vec![Approve]),
+        ("declined, then approved", vec![Soft, Approve]),
+        ("declined for ever", vec![Soft]),
+        ("stolen", vec![Hard]),
+        ("pending, then paid", vec![PendingThenPaid(5)]),
+        ("pending, then declined, then approved", vec![PendingThenFailed(5), Approve]),
+    ];
+    let mut cases = Vec::new();
+    for (script, verdicts) in &scripts {
+        cases.extend(journeys().map(|journey| Case {
+            journeys: vec![journey],
+            neighbour: true,
+            ..Case::new(format!("{script}; {journey:?}"), verdicts)
+        }));
+        cases.extend(deeds().into_iter().map(|(after, deed)| Case {
+            deed: Some((after, deed.clone())),
+            ..Case::new(format!("{script}; {deed:?} after {after:#}"), verdicts)
+        }));
+        cases.extend(weathers().map(|(name, weather)| Case {
+            weather,
+            neighbour: true,
+            ..Case::new(format!("{script}; {name}"), verdicts)
+        }));
+        cases.push(Case {
+            no_ticks_for: SignedDuration::from_hours(75),
+            ..Case::new(format!("{script}; no tick for three days"), verdicts)
+        });
+        cases.extend(store_faults(script, verdicts));
+    }
+    for first in journeys() {
+        for second in journeys() {
+            cases.push(Case {
+                journeys: vec![first, second],
+                ..Case::new(format!("approved; {first:?}, then {second:?}"), &[Approve])
+            });
+        }
+    }
+    cases
+}
+
+fn journeys() -> impl Iterator<Item = Journey> {
+    [
+        Journey::Smooth,
+        Journey::NeverArrives,
+        Journey::Stuck(600),
+        Journey::Stuck(6_000),
+        Journey::Slow(50),
+        Journey::Slow(1_000),
+        Journey::AnswerLost,
+        Journey::PageBefore,
+        Journey::PageAfter,
+        Journey::UsedUp,
+        Journey::Refused,
+        Journey::Unauthorized,
+    ]
+    .into_iter()
+}
+
+fn deeds() -> Vec<(SignedDuration, Deed)> {
+    let deeds = [
+        Deed::CancelNow,
+        Deed::CancelLater,
+        Deed::DeleteKey,
+        Deed::NewKey(vec![Approve], true),
+        Deed::NewKey(vec![Soft, Approve], false),
+        Deed::Refund(1),
+        Deed::Refund(3),
+        Deed::Chargeback,
+        Deed::OtherSum,
+        Deed::Blackout,
+    ];
+    let moments = [SignedDuration::ZERO, SignedDuration::from_millis(1), SignedDuration::from_hours(26)];
+    moments.into_iter().flat_map(|after| deeds.clone().map(|deed| (after, deed))).collect()
+}
+
+fn weathers() -> impl Iterator<Item = (&'static str, Weather)> {
+    let calm = Weather::default;
+    [
+        ("every webhook twice", Weather { webhook_twice: 1_000, ..calm() }),
+        ("every webhook five hours late", Weather { webhook_late: 1_000, ..calm() }),
+        ("no webhook at all", Weather { webhook_dead: 1_000, ..calm() }),
+        ("a forged webhook with each", Weather { forged: 1_000, ..calm() }),
+        ("every message twice", Weather { queue_twice: 1_000, ..calm() }),
+        ("every tick twice, so two planners at once", Weather { tick_twice: 1_000, ..calm() }),
+        ("every stream batch twice", Weather { stream_twice: 1_000, ..calm() }),
+        ("PortOne is down for days", Weather { outage: true, ..calm() }),
+        ("PortOne refuses our credentials for days", Weather { unauthorized: true, ..calm() }),
+    ]
+    .into_iter()
+}
+
+/// A fault of each request to the tables that the script makes: before it was done, and after.
+fn store_faults(script: &str, verdicts: &[Verdict]) -> Vec<Case> {
+    let (_, requests, _) = live(&Case::new(String::new(), verdicts), None);
+    let numbers = (1..=requests).flat_map(|number| [(number, Fault::Before), (number, Fault::After)]);
+    numbers
+        .map(|(number, fault)| Case {
+            store: Some((number, fault)),
+            ..Case::new(format!("{script}; request {number} to the tables fails ({fault:?})"), verdicts)
+        })
+        .collect()
+}

@@ -8,6 +8,7 @@ pub mod checks;
 pub mod context;
 pub mod delivery;
 pub mod exhaustive;
+pub mod guards;
 pub mod kernel;
 pub mod month;
 pub mod people;

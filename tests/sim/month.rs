@@ -123,6 +123,7 @@ fn front(cx: &Context, climate: u16) -> Weather {
         forged: some(30),
         mail: some(40),
         stream_twice: some(40),
+        meddle: some(2),
         crash: some(60),
         tick_lost: some(60),
         tick_twice: some(120),

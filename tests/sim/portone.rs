@@ -328,7 +328,8 @@ impl PortOne {
             order_name: order.order_name.to_owned(),
             user_id: order.user_id.clone(),
         };
-        let journey = self.cx.journey();
+        let is_resend = state.sent.iter().any(|(before, _)| before.payment_id == sent.payment_id);
+        let journey = self.cx.journey(is_resend);
         let place = (sent.payment_id.clone(), task);
         if state.waiting.iter().any(|(id, other)| *id == sent.payment_id && *other != task) {
             self.cx.violation(format!("two workers charge {} at once", sent.payment_id));

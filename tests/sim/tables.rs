@@ -12,17 +12,27 @@ use billing_core::subscription::{Subscription, SubscriptionKey};
 use billing_flows::fake::{Fault, MemoryStore};
 use billing_flows::ports::{BookLine, Changes, CommitError, Cursor, NoticeClaim, Page, Store, StoreError};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
+type Reader = Arc<dyn Fn(&SubscriptionKey) + Send + Sync>;
 type Shown = BTreeMap<(u8, Option<String>), Page<SubscriptionKey>>;
 
 /// The tables. Clones share them.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Tables {
     cx: Context,
     /// What is really in them.
     pub rows: MemoryStore,
     shown: Arc<Mutex<Shown>>,
+    planned: Arc<Mutex<Option<(u64, Fault)>>>,
+    reader: Arc<Mutex<Option<Reader>>>,
+}
+
+impl fmt::Debug for Tables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.rows)
+    }
 }
 
 impl Tables {
@@ -30,9 +40,14 @@ impl Tables {
     pub fn new(cx: Context) -> Self {
         let rows = MemoryStore::new();
         let weather = cx.clone();
+        let planned: Arc<Mutex<Option<(u64, Fault)>>> = Arc::default();
+        let plan = Arc::clone(&planned);
         rows.faults().by(move |call| {
             let (before, after) = weather.weather(|w| (w.store_before, w.store_after));
-            let fault = if weather.strikes(before) {
+            let planned = lock(&plan).filter(|(number, _)| *number == call.of_all);
+            let fault = if let Some((_, fault)) = planned {
+                fault
+            } else if weather.strikes(before) {
                 Fault::Before
             } else if weather.strikes(after) {
                 Fault::After
@@ -43,7 +58,22 @@ impl Tables {
             weather.note(|| format!("the tables fail: {} ({fault:?})", call.method));
             fault
         });
-        Self { cx, rows, shown: Arc::default() }
+        Self { cx, rows, shown: Arc::default(), planned, reader: Arc::default() }
+    }
+
+    /// Plans a fault for the request of this number, counted from 1 over all tables.
+    pub fn plan(&self, number: u64, fault: Fault) {
+        *lock(&self.planned) = Some((number, fault));
+    }
+
+    /// How many requests were made.
+    pub fn requests(&self) -> u64 {
+        self.rows.requests().values().sum()
+    }
+
+    /// Who is told that a subscription was read, and who meddles then.
+    pub fn read_by(&self, reader: impl Fn(&SubscriptionKey) + Send + Sync + 'static) {
+        *lock(&self.reader) = Some(Arc::new(reader));
     }
 
     async fn wire(&self) {
@@ -56,7 +86,12 @@ impl Tables {
 impl Store for Tables {
     async fn subscription(&self, key: &SubscriptionKey) -> Result<Option<Subscription>, StoreError> {
         self.wire().await;
-        self.rows.subscription(key).await
+        let row = self.rows.subscription(key).await;
+        let reader = lock(&self.reader).clone();
+        if let Some(reader) = reader {
+            reader(key);
+        }
+        row
     }
 
     async fn subscriptions_of(&self, user: &UserId, after: Option<&Cursor>) -> Result<Page<Subscription>, StoreError> {

@@ -30,7 +30,7 @@ use lambda_http::{Body, Request};
 use portone::webhook::{WebhookSecret, sign};
 use reconciler::{ReconcilerEvent, Task};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, LazyLock, Mutex, Weak};
 
 /// The store of the simulated merchant.
 pub const STORE: &str = "store-sim";
@@ -116,6 +116,11 @@ struct Loose {
 
 /// What is sold in it.
 pub fn catalogue() -> Catalogue {
+    static PARSED: LazyLock<Catalogue> = LazyLock::new(parsed);
+    PARSED.clone()
+}
+
+fn parsed() -> Catalogue {
     let text = "brand = \"Sivera\"\ntrial_days = 14\n\
         [plans.standard]\nname = { ko = \"Standard\", en = \"Standard\" }\nmax_seats = 100\nprice_per_seat = { KRW = 10000, USD = 900 }\n\
         [plans.pro]\nname = { ko = \"Pro\", en = \"Pro\" }\nmax_seats = 500\nprice_per_seat = { KRW = 20000, USD = 1800 }";
@@ -174,6 +179,12 @@ impl World {
 
     fn wire(&self) {
         self.tables.rows.watch(self.with(|world, written: Written<'_>| world.wrote(written)));
+        let read = self.this.clone();
+        self.tables.read_by(move |key| {
+            if let Some(world) = read.upgrade() {
+                world.was_read(key);
+            }
+        });
         let told = self.this.clone();
         self.portone.tell_by(move |event| {
             if let Some(world) = told.upgrade() {
@@ -263,6 +274,15 @@ impl World {
         });
         *lock(&id) = task;
         self.cx.note(|| format!("{function} {task} begins"));
+    }
+
+    /// A subscription was read; at this very moment its customer may change their mind.
+    fn was_read(&self, key: &SubscriptionKey) {
+        let meddle = self.cx.weather(|w| w.meddle);
+        if self.cx.strikes(meddle) {
+            let when = if self.cx.below(2) == 0 { When::Now } else { When::PeriodEnd };
+            self.cancel(key.clone(), when);
+        }
     }
 
     /// The tables have been written to.
@@ -380,8 +400,8 @@ impl World {
         let batch = sqs_event(&messages);
         let twice = self.cx.weather(|w| w.queue_twice);
         for message in &messages {
-            if self.cx.strikes(twice) {
-                let (queue, again) = (self.queues.collect.clone(), message.clone());
+            if !message.is_copy && self.cx.strikes(twice) {
+                let (queue, again) = (self.queues.collect.clone(), Message { is_copy: true, ..message.clone() });
                 self.cx.kernel.after(self.cx.millis(10, 600_000), move || queue.put(again));
             }
         }
@@ -509,7 +529,13 @@ impl World {
             self.cx.note(|| format!("{} {} is never delivered", webhook.id, told.kind));
             return;
         }
-        let most = if self.cx.strikes(late) { 5 * 3_600_000 } else { 4_000 };
+        let is_late = self.cx.strikes(late);
+        if is_late && !self.cx.is_random() {
+            let this = self.this.clone();
+            let at = self.cx.later(SignedDuration::from_hours(5));
+            return self.cx.kernel.at(at, move || wake(&this, 0, move |world| world.deliver(&webhook, 0)));
+        }
+        let most = if is_late { 5 * 3_600_000 } else { 4_000 };
         if self.cx.strikes(twice) {
             let again = Arc::clone(&webhook);
             wake(&self.this, 3 * 3_600_000, move |world| world.deliver(&again, 0));

@@ -28,6 +28,9 @@ use billing_core::settlement::{self, Charged, Context, Fact};
 use billing_core::subscription::{Due, Subscription, SubscriptionKey};
 use jiff::SignedDuration;
 
+/// `PortOne`'s name for a payment id that was attempted too often.
+const USED_UP: &str = "MAX_TRANSACTION_COUNT_REACHED";
+
 /// What became of one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Collected {
@@ -230,6 +233,9 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             ChargeAnswer::Declined(decline) => Fact::Declined { attempt, decline },
             // A refusal of a re-send proves nothing about the first copy, which may still be on its way.
             ChargeAnswer::Refused { code } if sending == Sending::Again => Fact::Unknown { attempt, why: code },
+            ChargeAnswer::UsedUp if sending == Sending::Again && Guard::SupersedeProof.stands() => {
+                Fact::Unknown { attempt, why: USED_UP.to_owned() }
+            }
             ChargeAnswer::Refused { code } if Guard::RefusalIsNoDecline.stands() => {
                 Fact::Refused { attempt, code, at_once: false }
             }
@@ -257,8 +263,8 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                 Fact::Unknown { attempt, why }
             }
             ChargeAnswer::UsedUp => {
-                let why = "MAX_TRANSACTION_COUNT_REACHED".to_owned();
-                let books = self.settle_charge(books, &Fact::Unknown { attempt, why }, cause).await?.into_books();
+                let fact = Fact::Unknown { attempt, why: USED_UP.to_owned() };
+                let books = self.settle_charge(books, &fact, cause).await?.into_books();
                 return self.supersede(books, cause).await;
             }
         };

@@ -200,6 +200,21 @@ async fn a_failure_before_the_attempt_began_is_not_the_attempts() {
 }
 
 #[tokio::test]
+async fn a_resend_that_is_told_the_payment_id_is_used_up_proves_nothing_about_the_first_copy() {
+    let world = World::new();
+    world.gateway.next([decline(SOFT), Behaviour::UnknownInFlight, Behaviour::UsedUp]);
+    world.run().await;
+    world.go_to("2026-12-02T10:00");
+    world.run().await;
+    world.minutes_pass(20);
+    world.reconcile().await;
+    assert_eq!((world.statuses(), world.count(EventKind::InvoiceSuperseded)), (("unknown", "past_due"), 0));
+    world.gateway.deliver(&Behaviour::Approve);
+    world.live_until("2026-12-10T12:00").await;
+    world.assert_paid_once("the first copy arrived");
+}
+
+#[tokio::test]
 async fn nothing_is_sent_again_while_banks_are_down() {
     let world = World::new();
     world.gateway.next([Behaviour::UnknownNotReceived]);
