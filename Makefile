@@ -4,7 +4,7 @@ CARGO ?= cargo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sandbox check fmt bench
+.PHONY: help run test sim sandbox check fmt bench
 
 help: ## says what there is
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +14,10 @@ run: ## lives through a month of billing and prints the closed books (ARGS="--cu
 
 test: ## runs every test that needs nothing but cargo
 	@$(CARGO) test --workspace --locked $(ARGS)
+
+sim: ## attacks the rules in random months (SEEDS=10000 CUSTOMERS=100 FROM=random), or tells one (SEED=7)
+	@$(CARGO) run --quiet --package system-tests --bin sim -- --customers $(or $(CUSTOMERS),100) \
+		$(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200) --from $(or $(FROM),0)) $(ARGS)
 
 sandbox: ## serves the whole stack on five ports until it is stopped (ARGS="--data sandbox-data")
 	@$(CARGO) run --package sandbox -- serve $(ARGS)

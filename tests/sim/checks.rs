@@ -258,7 +258,7 @@ fn mails(world: &World, invoices: &[Invoice], tally: &mut Tally) {
         }
         match event.notice.as_ref().map(|notice| &notice.body) {
             Some(NoticeBody::PaymentFailed { .. }) if !is_keyless(event) => {
-                *failures.entry(&event.subject).or_default() += 1
+                *failures.entry(&event.subject).or_default() += 1;
             }
             Some(NoticeBody::Receipt { .. }) => *receipts.entry(&event.subject).or_default() += 1,
             _ => {}

@@ -4,6 +4,8 @@
 //! with a ledger of its own, the scheduler, queues, the stream, webhooks, the mail service. Everything is delivered at least once, late, in
 //! any order; any function may die at any await point; and when a month is over, the promises are checked against `PortOne`'s ledger.
 
+#![expect(clippy::expect_used, reason = "the simulation is a test: what it cannot make up is a mistake in it")]
+
 pub mod checks;
 pub mod context;
 pub mod delivery;

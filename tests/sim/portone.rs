@@ -170,13 +170,11 @@ impl Slot {
     async fn wait(&self) -> ChargeAnswer {
         poll_fn(|cx| {
             let mut slot = lock(&self.0);
-            match &slot.0 {
-                Some(answer) => Poll::Ready(answer.clone()),
-                None => {
-                    slot.1 = Some(cx.waker().clone());
-                    Poll::Pending
-                }
+            if let Some(answer) = &slot.0 {
+                return Poll::Ready(answer.clone());
             }
+            slot.1 = Some(cx.waker().clone());
+            Poll::Pending
         })
         .await
     }
@@ -396,13 +394,11 @@ impl PortOne {
                 }
             }
         };
-        match answer {
-            Some(answer) => self.answer(back, answer),
-            None => {
-                let portone = self.clone();
-                self.cx.kernel.after(deciding, move || portone.decide(&sent, back));
-            }
+        if let Some(answer) = answer {
+            return self.answer(back, answer);
         }
+        let portone = self.clone();
+        self.cx.kernel.after(deciding, move || portone.decide(&sent, back));
     }
 
     fn answer(&self, back: Option<Slot>, answer: ChargeAnswer) {

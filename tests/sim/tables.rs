@@ -15,6 +15,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+/// How many requests were counted, and which of them is to fail how.
+type Plan = (u64, Option<(u64, Fault)>);
+
 type Reader = Arc<dyn Fn(&SubscriptionKey) + Send + Sync>;
 type Shown = BTreeMap<(u8, Option<String>), Page<SubscriptionKey>>;
 
@@ -25,7 +28,7 @@ pub struct Tables {
     /// What is really in them.
     pub rows: MemoryStore,
     shown: Arc<Mutex<Shown>>,
-    planned: Arc<Mutex<Option<(u64, Fault)>>>,
+    planned: Arc<Mutex<Plan>>,
     reader: Arc<Mutex<Option<Reader>>>,
 }
 
@@ -40,11 +43,17 @@ impl Tables {
     pub fn new(cx: Context) -> Self {
         let rows = MemoryStore::new();
         let weather = cx.clone();
-        let planned: Arc<Mutex<Option<(u64, Fault)>>> = Arc::default();
+        let planned: Arc<Mutex<Plan>> = Arc::default();
         let plan = Arc::clone(&planned);
         rows.faults().by(move |call| {
             let (before, after) = weather.weather(|w| (w.store_before, w.store_after));
-            let planned = lock(&plan).filter(|(number, _)| *number == call.of_all);
+            // Ticks that find nothing due read the index and no more: those requests have no number.
+            let number = (call.method != "due").then(|| {
+                let mut plan = lock(&plan);
+                plan.0 += 1;
+                plan.0
+            });
+            let planned = lock(&plan).1.filter(|(wanted, _)| Some(*wanted) == number);
             let fault = if let Some((_, fault)) = planned {
                 fault
             } else if weather.strikes(before) {
@@ -61,14 +70,14 @@ impl Tables {
         Self { cx, rows, shown: Arc::default(), planned, reader: Arc::default() }
     }
 
-    /// Plans a fault for the request of this number, counted from 1 over all tables.
+    /// Plans a fault for the request of this number, counted from 1 over all tables but not the index of what is due.
     pub fn plan(&self, number: u64, fault: Fault) {
-        *lock(&self.planned) = Some((number, fault));
+        lock(&self.planned).1 = Some((number, fault));
     }
 
-    /// How many requests were made.
+    /// How many such requests were made.
     pub fn requests(&self) -> u64 {
-        self.rows.requests().values().sum()
+        lock(&self.planned).0
     }
 
     /// Who is told that a subscription was read, and who meddles then.

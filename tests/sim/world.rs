@@ -188,7 +188,7 @@ impl World {
         let told = self.this.clone();
         self.portone.tell_by(move |event| {
             if let Some(world) = told.upgrade() {
-                world.told(event);
+                world.told(&event);
             }
         });
         let (collect, plan) = (self.this.clone(), self.this.clone());
@@ -342,7 +342,7 @@ impl World {
             let last = batch.last().map_or(0, |(number, _)| *number);
             stream.checkpoint(failed.unwrap_or(last + 1));
             if failed.is_some() {
-                wake(&world.this, 2_000, move |world| world.start_notifier(shard));
+                wake(&world.this, 30_000, move |world| world.start_notifier(shard));
             } else {
                 wake(&world.this, 100, move |world| world.start_notifier(shard));
             }
@@ -505,14 +505,14 @@ impl World {
             let fire = Arc::new(fire);
             if world.cx.strikes(twice) {
                 let again = Arc::clone(&fire);
-                wake(&world.this, 90_000, move |world| again(world));
+                wake(&world.this, 50_000, move |world| again(world));
             }
             wake(&world.this, 50_000, move |world| fire(world));
         });
     }
 
     /// `PortOne` has something to tell.
-    fn told(&self, told: Told) {
+    fn told(&self, told: &Told) {
         let (dead, late, twice, forged) =
             self.cx.weather(|w| (w.webhook_dead, w.webhook_late, w.webhook_twice, w.forged));
         let number = {
@@ -520,7 +520,7 @@ impl World {
             loose.webhooks += 1;
             loose.webhooks
         };
-        let webhook = Arc::new(Hook { id: format!("wh_{number:06}"), body: body(&told) });
+        let webhook = Arc::new(Hook { id: format!("wh_{number:06}"), body: body(told) });
         if self.cx.strikes(forged) {
             let (forged, manner) = (Arc::clone(&webhook), self.cx.below(4));
             wake(&self.this, 20_000, move |world| world.deliver_forged(&forged, manner));
@@ -664,11 +664,19 @@ impl World {
     }
 }
 
-/// Does something to a world up to so many milliseconds from now, if it is still there.
+/// From so many milliseconds on, a wait is a wait and no delay: it takes its time even where nothing is left to chance.
+const WAIT: u64 = 5_000;
+
+/// Does something to a world up to so many milliseconds from now, if it is still there. Where nothing is left to chance, at once, or after
+/// the whole of a wait.
 pub fn wake(world: &Weak<World>, most: u64, act: impl FnOnce(&World) + Send + 'static) {
     let Some(now) = world.upgrade() else { return };
     let this = world.clone();
-    now.cx.kernel.after(now.cx.millis(0, most), move || {
+    let wait = match i64::try_from(most) {
+        Ok(most) if !now.cx.is_random() && most >= WAIT.cast_signed() => SignedDuration::from_millis(most),
+        _ => now.cx.millis(0, most),
+    };
+    now.cx.kernel.after(wait, move || {
         if let Some(world) = this.upgrade() {
             act(&world);
         }

@@ -270,14 +270,15 @@ impl Invoice {
         }
         match &self.state {
             State::Open { next_attempt_at } if *next_attempt_at > now => Step::Wait(*next_attempt_at),
-            State::Open { .. } => Step::Attempt,
             State::Charging { lease_until } if *lease_until > now && Guard::Lease.stands() => {
                 Step::InProgress(*lease_until)
             }
             State::Charging { .. } | State::Unknown { .. } | State::Pending { .. } if Guard::AskFirst.stands() => {
                 Step::Ask
             }
-            State::Charging { .. } | State::Unknown { .. } | State::Pending { .. } => Step::Attempt,
+            State::Open { .. } | State::Charging { .. } | State::Unknown { .. } | State::Pending { .. } => {
+                Step::Attempt
+            }
             State::Failed { retry_at } => {
                 let tried = self.attempts.last().map(|attempt| &attempt.method.billing_key);
                 let is_new = method.is_some_and(|method| tried != Some(&method.billing_key));

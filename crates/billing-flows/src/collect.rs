@@ -239,9 +239,6 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             ChargeAnswer::Refused { code } if Guard::RefusalIsNoDecline.stands() => {
                 Fact::Refused { attempt, code, at_once: false }
             }
-            ChargeAnswer::Refused { code } => {
-                Fact::Declined { attempt, decline: Decline { reason: Reason::Unknown, code } }
-            }
             ChargeAnswer::Unauthorized { code } => {
                 let fact = match sending {
                     Sending::First => Fact::Refused { attempt, code: code.clone(), at_once: true },
@@ -251,7 +248,8 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                 return Err(FlowError::Unauthorized(code));
             }
             ChargeAnswer::Unknown(why) if Guard::UnknownIsNoDecline.stands() => Fact::Unknown { attempt, why },
-            ChargeAnswer::Unknown(code) => {
+            // Only under an attack on the two guards above.
+            ChargeAnswer::Refused { code } | ChargeAnswer::Unknown(code) => {
                 Fact::Declined { attempt, decline: Decline { reason: Reason::Unknown, code } }
             }
             ChargeAnswer::Ask(why) => {
