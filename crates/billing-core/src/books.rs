@@ -282,19 +282,14 @@ impl fmt::Display for Books {
         for column in Column::ALL {
             self.row(f, &format!("  {}", column.name()), self.count(column), |account| account.column(column))?;
         }
-        let refunds = self.accounts.values().fold(0, |count: u64, account| count.saturating_add(account.refunded.count));
+        let refunds =
+            self.accounts.values().fold(0, |count: u64, account| count.saturating_add(account.refunded.count));
         self.row(f, "given back of the paid", refunds, |account| account.refunded)
     }
 }
 
 impl Books {
-    fn row(
-        &self,
-        f: &mut fmt::Formatter<'_>,
-        name: &str,
-        count: u64,
-        sum: impl Fn(&Account) -> Sum,
-    ) -> fmt::Result {
+    fn row(&self, f: &mut fmt::Formatter<'_>, name: &str, count: u64, sum: impl Fn(&Account) -> Sum) -> fmt::Result {
         write!(f, "{name:<24} {count:>8}")?;
         for (currency, account) in &self.accounts {
             write!(f, " {:>18}", currency.shown(sum(account).minor))?;

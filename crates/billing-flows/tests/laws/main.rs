@@ -5,6 +5,8 @@
 
 mod world;
 
+mod close;
+mod come_back;
 mod crashes;
 mod declines;
 mod due_by;
