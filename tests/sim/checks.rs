@@ -4,6 +4,7 @@ use super::people::{Owes, is_pending};
 use super::portone::Verdict;
 use super::world::World;
 use billing_core::Timestamp;
+use billing_core::books::Column;
 use billing_core::calendar::Period;
 use billing_core::dunning::MAX_DECLINES;
 use billing_core::event::{Event, EventKey, EventKind};
@@ -48,6 +49,7 @@ pub fn check(world: &World, owes: &[Owes], until: Timestamp) -> Tally {
     ledger(world, &invoices);
     mails(world, &invoices, &mut tally);
     replay(world, &invoices);
+    closed(world, &tally);
     if !world.is_at_rest() {
         world.cx.violation("something is still waiting to be delivered".to_owned());
     }
@@ -333,6 +335,21 @@ fn replay(world: &World, invoices: &[Invoice]) {
         if is != told {
             cx.violation(format!("{} is {is}, and its events lead to {told}", subscription.key.id));
         }
+    }
+}
+
+/// The books as they were last closed say the same, and say that they balance.
+fn closed(world: &World, tally: &Tally) {
+    let [books] = &world.books()[..] else {
+        world.cx.violation("the books were not closed".to_owned());
+        return;
+    };
+    let count = |column: Column| -> u64 {
+        books.books.accounts.values().filter_map(|account| account.columns.get(&column)).map(|sum| sum.count).sum()
+    };
+    let said = (count(Column::Paid), count(Column::Uncollectible), count(Column::Parked));
+    if !books.balanced || said != (tally.paid, tally.uncollectible, tally.parked) {
+        world.cx.violation(format!("the books were closed wrongly: {:?} {said:?} {:?}", tally, books.wrong));
     }
 }
 

@@ -139,6 +139,16 @@ fn text<T: serde::Serialize>(message: &T) -> String {
 }
 
 impl Queue for Queues {
+    async fn send_collect_later(&self, message: &CollectMessage, wait: SignedDuration) -> Result<(), QueueError> {
+        let later = Seen::default();
+        let sent = self.send("collect", &later, vec![text(message)]).await;
+        for message in later.take(&self.cx, 1) {
+            let queue = self.collect.clone();
+            self.cx.kernel.after(wait, move || queue.put_new(message.body));
+        }
+        sent
+    }
+
     async fn send_collect(&self, messages: &[CollectMessage]) -> Result<(), QueueError> {
         self.send("collect", &self.collect, messages.iter().map(text).collect()).await
     }

@@ -15,7 +15,7 @@ use billing_core::invoice::Proof;
 use billing_core::money::Money;
 use billing_core::settlement::Charged;
 use billing_flows::ports::{
-    AskError, ChargeAnswer, ChargeOrder, Cursor, Gateway, KeySeen, Page, PaymentSeen, SeenStatus,
+    AskError, ChargeAnswer, ChargeOrder, Cursor, Gateway, KeySeen, ListedBy, Page, PaymentSeen, SeenStatus,
 };
 use jiff::SignedDuration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -122,6 +122,15 @@ struct Row {
     created_at: Timestamp,
     seen: PaymentSeen,
     last: Option<Sent>,
+}
+
+impl Row {
+    fn changed_at(&self) -> Timestamp {
+        match &self.seen.status {
+            SeenStatus::Paid { at } | SeenStatus::Cancelled { at, .. } | SeenStatus::Failed { at, .. } => *at,
+            SeenStatus::Ready | SeenStatus::Pending | SeenStatus::Other(_) => self.created_at,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -563,16 +572,21 @@ impl Gateway for PortOne {
 
     async fn payments(
         &self,
+        by: ListedBy,
         from: Timestamp,
         until: Timestamp,
         after: Option<&Cursor>,
     ) -> Result<Page<PaymentSeen>, AskError> {
         self.ask(|state| {
-            let position = |row: &Row| format!("{:015}-{}", row.created_at.as_millisecond(), row.seen.payment_id);
+            let moment = |row: &Row| match by {
+                ListedBy::Creation => row.created_at,
+                ListedBy::StatusChange => row.changed_at(),
+            };
+            let position = |row: &Row| format!("{:015}-{}", moment(row).as_millisecond(), row.seen.payment_id);
             let mut rows: Vec<(String, &Row)> = state
                 .payments
                 .values()
-                .filter(|row| (from..until).contains(&row.created_at))
+                .filter(|row| (from..until).contains(&moment(row)))
                 .map(|row| (position(row), row))
                 .filter(|(position, _)| after.is_none_or(|after| *position > after.0))
                 .collect();

@@ -19,6 +19,7 @@ use billing_core::invoice::State;
 use billing_core::plan::Catalogue;
 use billing_core::subscription::SubscriptionKey;
 use billing_flows::cancel::When;
+use billing_flows::close::Closing;
 use billing_flows::fake::Written;
 use billing_flows::mail::Sender;
 use billing_flows::ports::{Changes, Signal, SubscriptionChange, Telemetry};
@@ -28,7 +29,7 @@ use jiff::SignedDuration;
 use lambda_http::http;
 use lambda_http::{Body, Request};
 use portone::webhook::{WebhookSecret, sign};
-use reconciler::{ReconcilerEvent, Task};
+use reconciler::{Answer, ReconcilerEvent, Task};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock, Mutex, Weak};
 
@@ -112,6 +113,7 @@ struct Loose {
     attempts: BTreeMap<PaymentId, usize>,
     unwanted: BTreeSet<SubscriptionKey>,
     dead_letters: u64,
+    books: Vec<Closing>,
 }
 
 /// What is sold in it.
@@ -226,6 +228,11 @@ impl World {
         lock(&self.state).dead_letters
     }
 
+    /// The books as they were last closed.
+    pub fn books(&self) -> Vec<Closing> {
+        lock(&self.state).books.clone()
+    }
+
     /// Subscriptions whose customer wished them to end.
     pub fn unwanted(&self) -> BTreeSet<SubscriptionKey> {
         lock(&self.state).unwanted.clone()
@@ -279,7 +286,7 @@ impl World {
     /// A subscription was read; at this very moment its customer may change their mind.
     fn was_read(&self, key: &SubscriptionKey) {
         let meddle = self.cx.weather(|w| w.meddle);
-        if self.cx.strikes(meddle) {
+        if self.cx.strikes(meddle) && !lock(&self.state).unwanted.contains(key) {
             let when = if self.cx.below(2) == 0 { When::Now } else { When::PeriodEnd };
             self.cancel(key.clone(), when);
         }
@@ -405,7 +412,8 @@ impl World {
                 self.cx.kernel.after(self.cx.millis(10, 600_000), move || queue.put(again));
             }
         }
-        let work = async move { charger::worker::handle(&environment.desk, batch).await };
+        let queues = self.queues.clone();
+        let work = async move { charger::worker::handle(&environment.desk, &queues, batch).await };
         self.invoke("worker", work, move |world, answer| {
             lock(&world.state).workers -= 1;
             let failed: Option<BTreeSet<String>> = answer.map(|answer| {
@@ -477,7 +485,7 @@ impl World {
     /// A tick of one of the reconciler's schedules.
     pub fn tick_reconciler(&self, task: Task, scheduled: Timestamp, tries: u32) {
         let (environment, cx) = (self.environment(), self.cx.clone());
-        let event = ReconcilerEvent { task, scheduled_time: scheduled };
+        let event = ReconcilerEvent { task, scheduled_time: scheduled, month: None };
         let work = async move {
             let is_late = || {
                 let late = cx.weather(|w| w.late);
@@ -486,6 +494,9 @@ impl World {
             reconciler::handle(&environment.desk, &event, is_late).await
         };
         self.invoke("reconciler", work, move |world, answer| {
+            if let Some(Ok(Answer::Books { books })) = &answer {
+                lock(&world.state).books.clone_from(books);
+            }
             if !matches!(answer, Some(Ok(_))) && tries > 1 {
                 wake(&world.this, 300_000, move |world| world.tick_reconciler(task, scheduled, tries - 1));
             }
@@ -644,7 +655,7 @@ impl World {
         }
     }
 
-    /// Lets the schedules of a span of days fire: daily at 10:00, hourly at 20 past, nightly at 02:40.
+    /// Lets the schedules of a span of days fire: daily at 10:00, hourly at 20 past, nightly at 02:40, and at 03:10 the books are closed.
     pub fn schedule_days(&self, from: Timestamp, until: Timestamp, hours: &[i8]) {
         let mut day = calendar::date_at(from);
         while calendar::moment(day, 0) < until {
@@ -659,6 +670,8 @@ impl World {
             }
             let night = at(2, 40);
             self.schedule(night, move |world| world.tick_reconciler(Task::Nightly, night, 5));
+            let after = at(3, 10);
+            self.schedule(after, move |world| world.tick_reconciler(Task::Close, after, 3));
             day = day.tomorrow().unwrap_or(day);
         }
     }

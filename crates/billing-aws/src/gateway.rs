@@ -19,7 +19,9 @@ use crate::secrets::{CachedSecret, ReadSecret, SecretError, SecretText};
 use billing_core::Timestamp;
 use billing_core::billing_key::BillingKey;
 use billing_core::id::PaymentId;
-use billing_flows::ports::{AskError, ChargeAnswer, ChargeOrder, Clock, Cursor, Gateway, KeySeen, Page, PaymentSeen};
+use billing_flows::ports::{
+    AskError, ChargeAnswer, ChargeOrder, Clock, Cursor, Gateway, KeySeen, ListedBy, Page, PaymentSeen,
+};
 use portone::{ApiSecret, BuildError, Client, Error, ErrorKind, IdempotencyKey, InvalidSecret};
 use std::future::Future;
 use std::sync::Arc;
@@ -164,18 +166,31 @@ impl<R: ReadSecret, C: Clock> Gateway for PortOneGateway<R, C> {
 
     async fn payments(
         &self,
+        by: ListedBy,
         from: Timestamp,
         until: Timestamp,
         after: Option<&Cursor>,
     ) -> Result<Page<PaymentSeen>, AskError> {
-        let place = listing::Place::of(from, after)?;
-        let query = place.query(until);
-        let call = self.call(|client| {
-            let query = &query;
-            async move { client.payments(query).await }
-        });
-        let answer = call.await;
-        let listed = answer.map_err(|error| answer::to_ask(&error))?;
-        Ok(place.page(&listed, until))
+        match by {
+            ListedBy::Creation => {
+                let query = listing::by_creation(from, until, after);
+                let call = self.call(|client| {
+                    let query = &query;
+                    async move { client.payments_by_cursor(query).await }
+                });
+                let answer = call.await;
+                Ok(listing::part(&answer.map_err(|error| answer::to_ask(&error))?))
+            }
+            ListedBy::StatusChange => {
+                let place = listing::Place::of(from, after)?;
+                let query = place.query(until);
+                let call = self.call(|client| {
+                    let query = &query;
+                    async move { client.payments(query).await }
+                });
+                let answer = call.await;
+                place.page(&answer.map_err(|error| answer::to_ask(&error))?)
+            }
+        }
     }
 }

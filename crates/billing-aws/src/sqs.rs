@@ -4,7 +4,8 @@ use crate::config::Queues;
 use crate::sdk::describe;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::{BatchResultErrorEntry, SendMessageBatchRequestEntry};
-use billing_flows::ports::{CollectMessage, MAX_BATCH, PlanMessage, Queue, QueueError};
+use billing_flows::ports::{CollectMessage, MAX_BATCH, MAX_DELAY, PlanMessage, Queue, QueueError};
+use jiff::SignedDuration;
 
 /// The queues of one stack. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -65,6 +66,16 @@ impl Queue for SqsQueue {
             messages.len(),
             codes.join(", ")
         )))
+    }
+
+    async fn send_collect_later(&self, message: &CollectMessage, wait: SignedDuration) -> Result<(), QueueError> {
+        let failed = failed(COLLECT);
+        let body = serde_json::to_string(message).map_err(|error| failed(error.to_string()))?;
+        let delay = Some(wait).filter(|wait| *wait <= MAX_DELAY).and_then(|wait| i32::try_from(wait.as_secs()).ok());
+        let delay = delay.ok_or_else(|| failed(format!("a wait of {wait:#} is longer than a queue holds back")))?;
+        let request = self.client.send_message().queue_url(&self.queues.collect_url).message_body(body);
+        let answer = request.delay_seconds(delay).send().await;
+        answer.map(|_| ()).map_err(|error| failed(describe(&error)))
     }
 
     async fn send_plan(&self, message: &PlanMessage) -> Result<(), QueueError> {

@@ -12,7 +12,13 @@
 //! | `Mails` | count | `Result`; `Kind` and `Result` | mails sent, failed, refused |
 //! | `Events` | count | `Kind` | events written down |
 //! | `Alarms` | count | none; `Kind` | events that a person must look at |
-//! | `Asked`, `Settled` | count | none | what a reconciler's pass asked about, and settled |
+//! | `Asked`, `Settled` | count | none | what a reconciler's pass asked about or compared, and settled |
+//! | `Unreconciled` | count | none | what a reconciler's pass could not deal with |
+//! | `CutShort` | count | none | reconciler's passes that ran out of time |
+//! | `Differences` | count | none | what a nightly pass found that only a person can settle |
+//! | `Unbalanced` | count | none | closings of a month whose books do not balance |
+//! | `Parked` | count | none | a month's invoices that wait for a person |
+//! | `Unsettled` | count | none | a month's invoices that are not decided for good, the parked among them |
 //!
 //! The dimensions are few and closed: none names a customer, a payment or a run. What caused a line is in it, beside the metrics.
 
@@ -112,7 +118,7 @@ impl Line {
 fn line(signal: Signal, now_ms: i64) -> String {
     let line = match signal {
         Signal::Charge { cause, outcome, amount } => charge(cause, outcome, amount),
-        Signal::Collected { run, result, skipped } => collected(run, result, skipped),
+        Signal::Collected { run, result, skipped, asks } => collected(run, result, skipped).field("asks", asks),
         Signal::Planned { run, due, unfinished } => Line::new()
             .count("Due", due, TOTAL)
             .count("UnfinishedPasses", u8::from(unfinished), TOTAL)
@@ -123,9 +129,23 @@ fn line(signal: Signal, now_ms: i64) -> String {
             .field("Kind", kind)
             .field("Result", result),
         Signal::Event(kind) => event(kind),
-        Signal::Reconciled { asked, settled } => {
-            Line::new().count("Asked", asked, TOTAL).count("Settled", settled, TOTAL)
+        Signal::Reconciled { pass, asked, settled, differences, failed, unfinished } => {
+            let line = Line::new()
+                .count("Asked", asked, TOTAL)
+                .count("Settled", settled, TOTAL)
+                .count("Unreconciled", failed, TOTAL)
+                .count("CutShort", u8::from(unfinished), TOTAL)
+                .field("pass", pass);
+            match differences {
+                Some(differences) => line.count("Differences", differences, TOTAL),
+                None => line,
+            }
         }
+        Signal::Closed { month, balanced, unsettled, parked } => Line::new()
+            .count("Unbalanced", u8::from(!balanced), TOTAL)
+            .count("Parked", parked, TOTAL)
+            .count("Unsettled", unsettled, TOTAL)
+            .field("month", month),
     };
     line.text(now_ms)
 }
@@ -183,20 +203,35 @@ mod tests {
         insta::assert_snapshot!(lines(vec![
             Signal::Charge { cause: cause(), outcome: "paid", amount },
             Signal::Charge { cause: cause(), outcome: "declined", amount },
-            Signal::Collected { run: "2026-12-01T01:00:00Z".to_owned(), result: "paid", skipped: None },
-            Signal::Collected { run: "2026-12-01T01:00:00Z".to_owned(), result: "skipped", skipped: Some("not due") },
+            Signal::Collected { run: "2026-12-01T01:00:00Z".to_owned(), result: "paid", skipped: None, asks: 0 },
+            Signal::Collected {
+                run: "2026-12-01T01:00:00Z".to_owned(),
+                result: "skipped",
+                skipped: Some("not due"),
+                asks: 1
+            },
             Signal::Planned { run: "2026-12-01T01:00:00Z".to_owned(), due: 1_000, unfinished: true },
             Signal::Webhook { result: "settled" },
             Signal::Mail { kind: "receipt", result: "sent" },
             Signal::Event(EventKind::InvoicePaid),
             Signal::Event(EventKind::BooksDiffer),
-            Signal::Reconciled { asked: 3, settled: 2 },
+            Signal::Reconciled { pass: "hourly", asked: 3, settled: 2, differences: None, failed: 1, unfinished: true },
+            Signal::Reconciled {
+                pass: "nightly",
+                asked: 3,
+                settled: 2,
+                differences: Some(1),
+                failed: 0,
+                unfinished: false,
+            },
+            Signal::Closed { month: "2026-12".to_owned(), balanced: false, unsettled: 2, parked: 1 },
         ]),);
     }
 
     #[test]
     fn every_dimension_and_metric_of_a_line_has_its_value_in_it() {
-        let signals = EventKind::ALL.map(Signal::Event).to_vec();
+        let mut signals = EventKind::ALL.map(Signal::Event).to_vec();
+        signals.push(Signal::Closed { month: "2026-12".to_owned(), balanced: true, unsettled: 0, parked: 0 });
         for line in lines(signals).lines() {
             let line: Value = serde_json::from_str(line).unwrap();
             for directive in line["_aws"]["CloudWatchMetrics"].as_array().unwrap() {

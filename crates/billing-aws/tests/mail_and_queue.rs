@@ -11,7 +11,8 @@ use billing_core::event::EventKey;
 use billing_core::id::{SubscriptionId, UserId};
 use billing_core::private::Private;
 use billing_flows::mail::Mail;
-use billing_flows::ports::{CollectMessage, Mailer, PlanMessage, Queue};
+use billing_flows::ports::{CollectMessage, MAX_DELAY, Mailer, PlanMessage, Queue};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
@@ -123,6 +124,7 @@ fn messages(count: usize) -> Vec<CollectMessage> {
         now: "2026-12-01T01:00:00Z".parse().unwrap(),
         user_id: UserId::new("user_456").unwrap(),
         subscription_id: SubscriptionId::new(format!("sub_{i}")).unwrap(),
+        asks: 0,
     };
     (0..count).map(message).collect()
 }
@@ -169,6 +171,19 @@ async fn nothing_is_not_sent() {
     let (server, queue) = queue("AmazonSQS.SendMessageBatch", json!({})).await;
     queue.send_collect(&[]).await.unwrap();
     assert!(server.received_requests().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_message_that_is_to_come_later_is_held_back_by_the_queue() {
+    let (server, queue) = queue("AmazonSQS.SendMessage", json!({ "MessageId": "m" })).await;
+    let message = CollectMessage { asks: 1, ..messages(1).remove(0) };
+    queue.send_collect_later(&message, SignedDuration::from_mins(4)).await.unwrap();
+    assert!(queue.send_collect_later(&message, MAX_DELAY + SignedDuration::from_secs(1)).await.is_err());
+    let requests = server.received_requests().await.unwrap();
+    let body: Value = serde_json::from_slice(&requests[0].body).unwrap();
+    assert_eq!((&body["QueueUrl"], &body["DelaySeconds"]), (&json!("http://sqs.local/1/collect"), &json!(240)));
+    assert_eq!(serde_json::from_str::<CollectMessage>(body["MessageBody"].as_str().unwrap()).unwrap(), message);
+    assert_eq!(requests.len(), 1);
 }
 
 #[tokio::test]

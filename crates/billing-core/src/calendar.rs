@@ -81,6 +81,16 @@ impl Period {
         if start.to_string() == id { Ok(Self { start }) } else { Err(BadPeriod(id.to_owned())) }
     }
 
+    /// The period that is a whole month, by the month's id, such as `2026-12`.
+    pub fn of_month(id: &str) -> Result<Self, BadPeriod> {
+        Self::parse(&format!("{id}-01")).map_err(|_| BadPeriod(id.to_owned()))
+    }
+
+    /// The whole month that a moment lies in, in Seoul.
+    pub fn month_at(at: Timestamp) -> Self {
+        Self::starting(date_at(at).first_of_month())
+    }
+
     /// The first day.
     pub fn start(self) -> Date {
         self.start

@@ -7,6 +7,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 pub mod billing_key;
+pub mod books;
 pub mod calendar;
 pub mod decline;
 pub mod dunning;

@@ -33,6 +33,18 @@ impl Currency {
             _ => None,
         }
     }
+
+    /// Minor units as tables show them, without the currency's sign: `30,000` won, `30.00` dollars.
+    pub fn shown(self, minor: i64) -> String {
+        match self {
+            Self::Krw => grouped(minor),
+            Self::Usd => {
+                let dollars = minor.checked_div(100).unwrap_or(0);
+                let cents = minor.checked_rem(100).unwrap_or(0);
+                format!("{}.{cents:02}", grouped(dollars))
+            }
+        }
+    }
 }
 
 /// Why a sum of money cannot exist.
@@ -160,12 +172,8 @@ impl Money {
 impl std::fmt::Display for Money {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.currency {
-            Currency::Krw => write!(f, "{}원", grouped(self.minor)),
-            Currency::Usd => {
-                let dollars = self.minor.checked_div(100).unwrap_or(0);
-                let cents = self.minor.checked_rem(100).unwrap_or(0);
-                write!(f, "${}.{cents:02}", grouped(dollars))
-            }
+            Currency::Krw => write!(f, "{}원", self.currency.shown(self.minor)),
+            Currency::Usd => write!(f, "${}", self.currency.shown(self.minor)),
         }
     }
 }

@@ -88,6 +88,12 @@ impl Charged {
     }
 }
 
+impl std::fmt::Display for Charged {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.minor, self.currency)
+    }
+}
+
 impl From<Money> for Charged {
     fn from(money: Money) -> Self {
         Self { minor: money.minor(), currency: money.currency().code().to_owned() }
@@ -232,9 +238,7 @@ fn paid(
 ) -> Option<Settled> {
     // Before all else, also when it is known to be paid: the answer to a charge states no sum, a later reading does.
     if let Some(said) = amount.filter(|said| !said.is(invoice.amount) && Guard::AmountCompared.stands()) {
-        let owed = Charged::from(invoice.amount);
-        let why =
-            format!("PortOne says {} {} was paid; owed is {} {}", said.minor, said.currency, owed.minor, owed.currency);
+        let why = format!("PortOne says {said} was paid; owed is {}", Charged::from(invoice.amount));
         return Some(quarantined(invoice, subscription, why, cx));
     }
     let is_paid =
@@ -339,10 +343,7 @@ fn refunded(
     };
     let whole = Money::new(total.minor, invoice.amount.currency()).ok().filter(|money| total.is(*money));
     let Some((total, left)) = whole.and_then(|total| Some((total, invoice.amount.minus(total).ok()?))) else {
-        let why = format!(
-            "PortOne says {} {} was given back of an invoice of {}",
-            total.minor, total.currency, invoice.amount
-        );
+        let why = format!("PortOne says {total} was given back of an invoice of {}", invoice.amount);
         return Some(quarantined(invoice, subscription, why, cx));
     };
     let this_time = total.minus(before).ok().filter(|money| !money.is_zero())?;

@@ -11,7 +11,7 @@
 //! | after the settlement | the truth | nothing to repair; a redelivered message finds nothing due |
 
 use crate::ports::{
-    AskError, Changes, ChargeAnswer, ChargeOrder, Clock, CollectMessage, CommitError, Conflict, Expect, Gateway,
+    AskError, Changes, ChargeAnswer, ChargeOrder, Clock, CollectMessage, CommitError, Conflict, Expect, Gateway, Queue,
 };
 use crate::ports::{SeenStatus, Signal, Store, SubscriptionChange, Telemetry};
 use crate::receive_webhook::facts_of;
@@ -61,6 +61,23 @@ pub enum Skip {
     Undecided,
 }
 
+/// How long a message waits before it comes back to ask: first until no lease can be running that was taken before it was sent, then longer.
+/// After the last, the reconciler's hourly pass goes on asking.
+const ASK_AFTER: [SignedDuration; 3] =
+    [SignedDuration::from_mins(4), SignedDuration::from_mins(10), SignedDuration::from_mins(15)];
+
+impl Collected {
+    /// Whether nobody knows how an attempt ended, or a worker has it that may be dead. What `PortOne` calls pending is not meant: it takes
+    /// its time, and tells.
+    fn is_undecided(self) -> bool {
+        match self {
+            Self::Settled(status) => matches!(status, "unknown" | "charging"),
+            Self::Skipped(why) => matches!(why, Skip::InProgress | Skip::Undecided),
+            Self::Ended => false,
+        }
+    }
+}
+
 impl Skip {
     /// Its name in logs, metrics and reports.
     pub fn name(self) -> &'static str {
@@ -78,7 +95,11 @@ impl Skip {
 
 impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     /// Collects what the message's subscription owes. Safe to run twice, and two at once.
-    pub async fn collect(&self, message: &CollectMessage) -> Result<Collected, FlowError> {
+    ///
+    /// A message whose attempt is not decided is sent again to come back in a few minutes, and so finds out what became of it: one request to
+    /// the queue where an answer was lost, and none elsewhere. If it cannot be sent, that is this delivery's error: the queue then delivers
+    /// this one again, which comes to the same.
+    pub async fn collect<Q: Queue>(&self, queue: &Q, message: &CollectMessage) -> Result<Collected, FlowError> {
         let cause = Cause::Run(message.run.clone());
         let key = SubscriptionKey { user_id: message.user_id.clone(), id: message.subscription_id.clone() };
         let collected = self.collect_due(&key, message.now, &cause).await?;
@@ -87,7 +108,12 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             Collected::Ended => ("ended", None),
             Collected::Skipped(why) => ("skipped", Some(why.name())),
         };
-        self.telemetry.signal(Signal::Collected { run: message.run.clone(), result, skipped });
+        let asks = message.asks;
+        self.telemetry.signal(Signal::Collected { run: message.run.clone(), result, skipped, asks });
+        if let Some(wait) = ASK_AFTER.get(usize::from(asks)).filter(|_| collected.is_undecided()) {
+            let again = CollectMessage { asks: asks.saturating_add(1), ..message.clone() };
+            queue.send_collect_later(&again, *wait).await?;
+        }
         Ok(collected)
     }
 
@@ -445,6 +471,10 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             None => None,
         };
         let Some(invoice) = invoice else { return self.end(subscription, now, cause, None).await };
+        if invoice.quarantine.is_some() {
+            // A person looks at it whether the subscription goes on or not.
+            return self.end(subscription, now, cause, None).await;
+        }
         if invoice.undecided().is_some() && Guard::EndWhenDecided.stands() {
             if let Step::InProgress(_) = invoice.step(None, now) {
                 return Ok(Some(Collected::Skipped(Skip::InProgress)));
@@ -453,7 +483,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             // What was sent before the wish to cancel is asked about, and never sent again.
             return Ok(Some(self.ask(books, cause, Resend::No).await?.collected));
         }
-        if invoice.quarantine.is_none() && is_paid(&invoice) {
+        if is_paid(&invoice) {
             return Ok(Some(self.heal(subscription, &invoice).await?));
         }
         self.end(subscription, now, cause, Some(&invoice)).await

@@ -6,12 +6,14 @@
 //! | [`collect`] | collects one subscription's due period: claim, charge, settle |
 //! | [`settle`] | writes a fact down: invoice, subscription and event in one transaction |
 //! | [`receive_webhook`] | takes a verified webhook as a hint, re-reads, settles |
-//! | [`reconcile`] | asks about everything left open; compares a day's books with `PortOne`'s |
+//! | [`reconcile`] | asks about everything left open; compares our books with `PortOne`'s |
+//! | [`close`] | the books of a month, balanced, as data and as text |
 //! | [`cancel`] | ends a subscription at its customer's wish |
 //! | [`subscribe`] | starts subscriptions, registers and removes billing keys |
 //! | [`notify`] | turns events into mails, once each |
 
 pub mod cancel;
+pub mod close;
 pub mod collect;
 #[cfg(feature = "fake")]
 pub mod contract;
@@ -59,8 +61,8 @@ pub enum FlowError {
     /// An invoice that was read a moment ago is gone.
     #[error("an invoice that was read a moment ago is gone: was the table restored?")]
     Vanished,
-    /// A price cannot be represented.
-    #[error("the price of a period is not a sum of money")]
+    /// A price, or the sum of many, cannot be represented.
+    #[error("a price or a sum cannot be represented")]
     Money(#[from] MoneyError),
 }
 

@@ -73,6 +73,7 @@ pub async fn plan_shard<S: Store, Q: Queue, T: Telemetry>(
                 now: message.now,
                 user_id: key.user_id,
                 subscription_id: key.id,
+                asks: 0,
             })
             .collect();
         planned.due += messages.len() as u64;

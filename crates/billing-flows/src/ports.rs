@@ -5,6 +5,7 @@
 use crate::mail::Mail;
 use billing_core::Timestamp;
 use billing_core::billing_key::{BillingKey, CardInfo, MethodKind, RegisteredKey};
+pub use billing_core::books::BookLine;
 use billing_core::calendar::Period;
 use billing_core::decline::{Decline, Pg};
 use billing_core::event::{Event, EventKey, EventKind};
@@ -14,6 +15,7 @@ use billing_core::money::Money;
 use billing_core::private::Private;
 use billing_core::settlement::Charged;
 use billing_core::subscription::{Customer, Method, Subscription, SubscriptionKey};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 use thiserror::Error;
@@ -150,33 +152,6 @@ pub enum NoticeClaim {
     InProgress(Timestamp),
     /// There is no such event.
     Missing,
-}
-
-/// An invoice as the books of a period show it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BookLine {
-    /// Its name.
-    pub payment_id: PaymentId,
-    /// Whose.
-    pub subscription: SubscriptionKey,
-    /// For which period.
-    pub period: Period,
-    /// Its status.
-    pub status: String,
-    /// What was owed.
-    pub amount: Money,
-    /// What was given back.
-    pub refunded: i64,
-    /// How many attempts were made.
-    pub attempts: u32,
-    /// How many of them were declined.
-    pub declines: u32,
-    /// Whether it is parked for a person.
-    pub quarantined: bool,
-    /// Whether it goes on under another payment id, which has a line of its own.
-    pub superseded: bool,
-    /// When it last changed.
-    pub updated_at: Timestamp,
 }
 
 /// The tables.
@@ -361,6 +336,20 @@ pub enum SeenStatus {
     Other(String),
 }
 
+impl SeenStatus {
+    /// Its name in events and reports.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Ready => "ready",
+            Self::Pending => "pending",
+            Self::Paid { .. } => "paid",
+            Self::Cancelled { .. } => "cancelled",
+            Self::Failed { .. } => "failed",
+            Self::Other(status) => status,
+        }
+    }
+}
+
 /// A payment, as `PortOne` tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PaymentSeen {
@@ -405,6 +394,15 @@ pub struct KeySeen {
     pub issue_id: Option<String>,
 }
 
+/// Which moment of a payment a listing goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListedBy {
+    /// When `PortOne` first heard of it.
+    Creation,
+    /// When its status last changed: it was paid, failed, or given back.
+    StatusChange,
+}
+
 /// `PortOne`.
 pub trait Gateway: Send + Sync {
     /// Charges a billing key. One request, with the idempotency key of (payment id, attempt).
@@ -416,9 +414,11 @@ pub trait Gateway: Send + Sync {
     /// Reads a billing key; `None` if `PortOne` does not know it.
     fn billing_key(&self, key: &BillingKey) -> impl Future<Output = Result<Option<KeySeen>, AskError>> + Send;
 
-    /// Lists the payments created in `[from, until)`, oldest first.
+    /// Lists the payments that were created in `[from, until)`, or whose status last changed in it, oldest first. One that lies at `until`, or
+    /// at the seam of two pages, may be told as well, or twice.
     fn payments(
         &self,
+        by: ListedBy,
         from: Timestamp,
         until: Timestamp,
         after: Option<&Cursor>,
@@ -438,6 +438,14 @@ pub struct CollectMessage {
     pub user_id: UserId,
     /// Which.
     pub subscription_id: billing_core::id::SubscriptionId,
+    /// How often it was sent again, to ask how an attempt ended; 0 as it comes from the planner.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub asks: u8,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde wants")]
+fn is_first(asks: &u8) -> bool {
+    *asks == 0
 }
 
 /// The rest of a shard that a planner's pass had no time for: the body of a message to the planner itself.
@@ -468,10 +476,20 @@ pub struct QueueError {
 /// `SendMessageBatch` takes 10 messages.
 pub const MAX_BATCH: usize = 10;
 
+/// SQS holds a message back for 15 minutes at most.
+pub const MAX_DELAY: SignedDuration = SignedDuration::from_mins(15);
+
 /// The queues.
 pub trait Queue: Send + Sync {
     /// Hands subscriptions to the workers, at most [`MAX_BATCH`]. One `SendMessageBatch`; an entry that fails fails the call.
     fn send_collect(&self, messages: &[CollectMessage]) -> impl Future<Output = Result<(), QueueError>> + Send;
+
+    /// Hands a subscription to a worker after a wait of at most [`MAX_DELAY`]. One `SendMessage`.
+    fn send_collect_later(
+        &self,
+        message: &CollectMessage,
+        wait: SignedDuration,
+    ) -> impl Future<Output = Result<(), QueueError>> + Send;
 
     /// Hands the rest of a shard to another pass of the planner. One `SendMessage`.
     fn send_plan(&self, message: &PlanMessage) -> impl Future<Output = Result<(), QueueError>> + Send;
@@ -513,6 +531,8 @@ pub enum Signal {
         result: &'static str,
         /// Why it was skipped, if it was.
         skipped: Option<&'static str>,
+        /// How often the message was sent again to ask; 0 for the planner's own.
+        asks: u8,
     },
     /// A planner's pass ended.
     Planned {
@@ -539,10 +559,29 @@ pub enum Signal {
     Event(EventKind),
     /// A reconciler's pass ended.
     Reconciled {
-        /// How many it asked about.
+        /// Which: `hourly`, `nightly`.
+        pass: &'static str,
+        /// How many it asked about, or compared.
         asked: u64,
         /// How many of them it settled.
         settled: u64,
+        /// How many differences it found that only a person can settle. An hourly pass compares nothing.
+        differences: Option<u64>,
+        /// How many it could not deal with, because a table or `PortOne` failed.
+        failed: u64,
+        /// Whether it ran out of time.
+        unfinished: bool,
+    },
+    /// The books of a month were closed.
+    Closed {
+        /// The month, such as `2026-12`.
+        month: String,
+        /// Whether they balance: among themselves, and with `PortOne`'s.
+        balanced: bool,
+        /// How many invoices are not decided for good.
+        unsettled: u64,
+        /// How many are parked for a person.
+        parked: u64,
     },
 }
 

@@ -5,24 +5,26 @@
 
 use crate::collect::Resend;
 use crate::plan_run::PAGE;
-use crate::ports::{BookLine, Clock, Cursor, Gateway, PaymentSeen, SeenStatus, Signal, Store, Telemetry};
+use crate::ports::{BookLine, Clock, Cursor, Gateway, ListedBy, PaymentSeen, SeenStatus, Signal, Store, Telemetry};
 use crate::receive_webhook::facts_of;
 use crate::settle::Books;
 use crate::{Billing, FlowError};
 use billing_core::Timestamp;
-use billing_core::calendar::{self, Period};
+use billing_core::books::Column;
+use billing_core::calendar::Period;
 use billing_core::event::{Cause, Event, EventKind};
 use billing_core::id::PaymentId;
-use billing_core::invoice::Step;
-use billing_core::settlement::{self, Context};
+use billing_core::invoice::{Invoice, Step};
+use billing_core::settlement::{self, Charged, Context, Fact};
 use billing_core::subscription::{DUE_SHARDS, Due, SubscriptionKey};
-use std::collections::HashSet;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashSet};
 
 /// How many questions are asked at once. `PortOne` states no limit for reads; this is far below the worker's charges.
-const ASKS_AT_ONCE: usize = 8;
+pub(crate) const ASKS_AT_ONCE: usize = 8;
 
 /// What a pass came to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Reconciled {
     /// How many invoices `PortOne` was asked about.
     pub asked: u64,
@@ -43,6 +45,11 @@ impl Reconciled {
         self.differences += other.differences;
         self.failed += other.failed;
         self.unfinished |= other.unfinished;
+    }
+
+    fn signal(&self, pass: &'static str, differences: Option<u64>) -> Signal {
+        let Self { asked, settled, failed, unfinished, .. } = *self;
+        Signal::Reconciled { pass, asked, settled, differences, failed, unfinished }
     }
 
     fn count(&mut self, asked: Result<Option<bool>, FlowError>) -> Result<(), FlowError> {
@@ -89,7 +96,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         for shard in futures::future::try_join_all(shards).await? {
             total.add(shard);
         }
-        self.telemetry.signal(Signal::Reconciled { asked: total.asked, settled: total.settled });
+        self.telemetry.signal(total.signal("hourly", None));
         Ok(total)
     }
 
@@ -147,130 +154,203 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         Ok(Some(cleared.changed))
     }
 
-    /// The nightly pass: `PortOne`'s payments created in `[from, until)` against ours, both ways. What can be settled is; the rest is an event
-    /// and an alarm.
-    pub async fn compare(&self, from: Timestamp, until: Timestamp) -> Result<Reconciled, FlowError> {
-        let cause = Cause::Reconcile(format!("{from}/{until}"));
+    /// The nightly pass: `PortOne`'s payments that were created or changed their status in `[from, until)` against our invoices, and our
+    /// invoices that changed in it against `PortOne`. What can be settled is. An invoice that `PortOne` contradicts is parked; what only one
+    /// of the two knows is an event and an alarm.
+    ///
+    /// Both of `PortOne`'s listings are read: the one by creation goes by a cursor of its own and shows every payment once, but not what
+    /// became of it later; the one by change of status shows refunds and late payments.
+    pub async fn compare(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        is_late: impl Fn() -> bool + Sync,
+    ) -> Result<Reconciled, FlowError> {
+        let span = Span { from, until, cause: Cause::Reconcile(format!("{from}/{until}")), is_late: &is_late };
         let mut total = Reconciled::default();
-        let mut theirs: HashSet<PaymentId> = HashSet::new();
+        let ours = self.lines_changed(from, until).await?;
+        let mut compared = HashSet::new();
+        for by in [ListedBy::Creation, ListedBy::StatusChange] {
+            match self.compare_theirs(by, &span, &ours, &mut compared).await {
+                // PortOne does not promise to keep this listing; the other one is promised, and shows whatever moved in the span.
+                Err(FlowError::Unavailable(why)) if by == ListedBy::Creation => {
+                    tracing::error!(why, "PortOne's payments could not be listed by creation");
+                    total.failed += 1;
+                }
+                theirs => total.add(theirs?),
+            }
+        }
+        total.add(self.compare_ours(&span, &ours, &compared).await?);
+        self.telemetry.signal(total.signal("nightly", Some(total.differences)));
+        Ok(total)
+    }
+
+    async fn compare_theirs(
+        &self,
+        by: ListedBy,
+        span: &Span<'_>,
+        ours: &BTreeMap<PaymentId, BookLine>,
+        compared: &mut HashSet<PaymentId>,
+    ) -> Result<Reconciled, FlowError> {
+        let mut total = Reconciled::default();
         let mut after: Option<Cursor> = None;
         loop {
-            let page = self.gateway.payments(from, until, after.as_ref()).await?;
-            for seen in &page.items {
-                theirs.insert(seen.payment_id.clone());
-            }
+            let mut page = self.gateway.payments(by, span.from, span.until, after.as_ref()).await?;
+            page.items.retain(|seen| !compared.contains(&seen.payment_id));
             for some in page.items.chunks(ASKS_AT_ONCE) {
-                let work: Vec<_> = some.iter().map(|seen| self.compare_theirs(seen, &cause)).collect();
-                for done in futures::future::join_all(work).await {
+                if (span.is_late)() {
+                    return Ok(Reconciled { unfinished: true, ..total });
+                }
+                let work = some.iter().map(|seen| self.compare_payment(seen, ours.get(&seen.payment_id), &span.cause));
+                let work: Vec<_> = work.collect();
+                for (seen, done) in some.iter().zip(futures::future::join_all(work).await) {
+                    if done.is_ok() {
+                        compared.insert(seen.payment_id.clone());
+                    }
                     total.count_compared(done)?;
                 }
             }
             after = page.next;
             if after.is_none() {
-                break;
+                return Ok(total);
             }
         }
-        total.add(self.compare_ours(from, until, &theirs, &cause).await?);
-        self.telemetry.signal(Signal::Reconciled { asked: total.asked, settled: total.settled });
-        Ok(total)
     }
 
-    async fn compare_theirs(&self, seen: &PaymentSeen, cause: &Cause) -> Result<Compared, FlowError> {
+    /// A line that says what the payment says spares reading the invoice.
+    async fn compare_payment(
+        &self,
+        seen: &PaymentSeen,
+        line: Option<&BookLine>,
+        cause: &Cause,
+    ) -> Result<Compared, FlowError> {
+        if line.is_some_and(|line| !is_undecided(line) && differing(line, Some(seen)).is_none()) {
+            return Ok(Compared::Same);
+        }
         let Some(invoice) = self.store.invoice(&seen.payment_id).await? else {
-            let moved = matches!(seen.status, SeenStatus::Paid { .. } | SeenStatus::Cancelled { .. });
-            if !(moved && seen.payment_id.is_ours()) {
+            if !(moved_money(seen) && seen.payment_id.is_ours()) {
                 // A payment some other system made in the same store, or one that moved no money.
                 return Ok(Compared::Same);
             }
-            self.differs(&seen.payment_id, "paid at PortOne, and no invoice of ours", cause).await?;
+            self.differs(&seen.payment_id, PAID_AND_NOT_OURS, cause).await?;
             return Ok(Compared::Differs);
         };
-        let facts = facts_of(seen, &invoice);
-        if facts.is_empty() {
-            return Ok(Compared::Same);
+        let before = invoice.version;
+        let invoice = self.learn(invoice, seen, cause).await?;
+        match differing(&BookLine::of(&invoice), Some(seen)) {
+            Some(_) => self.look_again(&seen.payment_id, cause).await,
+            None => Ok(Compared::since(before, &invoice)),
         }
+    }
+
+    /// Settles what a payment says about an invoice.
+    async fn learn(&self, invoice: Invoice, seen: &PaymentSeen, cause: &Cause) -> Result<Invoice, FlowError> {
+        let facts = facts_of(seen, &invoice);
         let cx = Context { now: self.clock.now(), cause, ladder: &self.settings.ladder };
         if facts.iter().all(|fact| settlement::settle(&invoice, None, fact, &cx).is_none()) {
-            return Ok(Compared::Same);
+            return Ok(invoice);
         }
-        let before = invoice.version;
         let subscription = self.store.subscription(&invoice.subscription).await?;
         let mut books = Books { invoice, subscription };
         for fact in &facts {
             books = self.settle(books, fact, cause).await?.into_books();
         }
-        Ok(match (books.invoice.version == before, books.invoice.quarantine.is_some()) {
-            (true, _) => Compared::Same,
-            (false, true) => Compared::Differs,
-            (false, false) => Compared::Settled,
-        })
+        Ok(books.invoice)
     }
 
-    /// Our invoices of the window: those that are paid and `PortOne` did not list; and those that nobody asks about any more, because their
-    /// subscription was cancelled while an attempt was under way. Retries are over within a month, so what changed in the window belongs to
-    /// the month it lies in or the one before.
-    async fn compare_ours(
+    /// What a listing tells may be older than our row, and a row of ours may not be in it: so nothing is held against our books before
+    /// `PortOne` was asked again. If it then states otherwise, the invoice is parked; if it states nothing, that is recorded.
+    async fn look_again(&self, id: &PaymentId, cause: &Cause) -> Result<Compared, FlowError> {
+        let Some(invoice) = self.store.invoice(id).await? else { return Ok(Compared::Same) };
+        let seen = self.gateway.payment(id).await?;
+        let before = invoice.version;
+        let invoice = match &seen {
+            Some(seen) => self.learn(invoice, seen, cause).await?,
+            None => invoice,
+        };
+        let Some(why) = differing(&BookLine::of(&invoice), seen.as_ref()) else {
+            return Ok(Compared::since(before, &invoice));
+        };
+        if seen.is_some_and(|seen| !matches!(seen.status, SeenStatus::Other(_))) {
+            let subscription = self.store.subscription(&invoice.subscription).await?;
+            self.settle(Books { invoice, subscription }, &Fact::Contradiction(why), cause).await?;
+        } else {
+            self.differs(id, &why, cause).await?;
+        }
+        Ok(Compared::Differs)
+    }
+
+    /// Our invoices that changed in a span. Retries are over within a month, so they belong to the months it touches or the one before.
+    async fn lines_changed(
         &self,
         from: Timestamp,
         until: Timestamp,
-        theirs: &HashSet<PaymentId>,
-        cause: &Cause,
+    ) -> Result<BTreeMap<PaymentId, BookLine>, FlowError> {
+        let mut found = BTreeMap::new();
+        let (first, last) = (Period::month_at(from), Period::month_at(until));
+        let mut month = first.start().yesterday().map_or(first, |day| Period::starting(day.first_of_month()));
+        while month <= last {
+            found.extend(self.lines(month, from, until).await?);
+            month = month.next();
+        }
+        Ok(found)
+    }
+
+    /// The invoices of a month that changed in a span.
+    pub(crate) async fn lines(
+        &self,
+        month: Period,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<BTreeMap<PaymentId, BookLine>, FlowError> {
+        let mut found = BTreeMap::new();
+        let mut after: Option<Cursor> = None;
+        loop {
+            let page = self.store.book_lines(month, from, until, after.as_ref()).await?;
+            found.extend(page.items.into_iter().map(|line| (line.payment_id.clone(), line)));
+            after = page.next;
+            if after.is_none() {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Our invoices of the span that were not compared yet: those that are paid; and those that nobody asks about any more, because their
+    /// subscription was cancelled while an attempt was under way.
+    async fn compare_ours(
+        &self,
+        span: &Span<'_>,
+        ours: &BTreeMap<PaymentId, BookLine>,
+        compared: &HashSet<PaymentId>,
     ) -> Result<Reconciled, FlowError> {
         let mut total = Reconciled::default();
-        let this_month = Period::starting(calendar::date_at(until).first_of_month());
-        let last_month =
-            this_month.start().yesterday().map_or(this_month, |day| Period::starting(day.first_of_month()));
-        for month in [last_month, this_month] {
-            let mut after: Option<Cursor> = None;
-            loop {
-                let page = self.store.book_lines(month, from, until, after.as_ref()).await?;
-                for some in page.items.chunks(ASKS_AT_ONCE) {
-                    let work: Vec<_> = some.iter().map(|line| self.compare_line(line, theirs, cause)).collect();
-                    for done in futures::future::join_all(work).await {
-                        total.count_compared(done)?;
-                    }
-                }
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
+        let rest = |line: &&BookLine| {
+            is_undecided(line) || (line.column() == Some(Column::Paid) && !compared.contains(&line.payment_id))
+        };
+        let rest: Vec<&BookLine> = ours.values().filter(rest).collect();
+        for some in rest.chunks(ASKS_AT_ONCE) {
+            if (span.is_late)() {
+                return Ok(Reconciled { unfinished: true, ..total });
+            }
+            let work: Vec<_> = some.iter().map(|line| self.compare_line(line, &span.cause)).collect();
+            for done in futures::future::join_all(work).await {
+                total.count_compared(done)?;
             }
         }
         Ok(total)
     }
 
-    async fn compare_line(
-        &self,
-        line: &BookLine,
-        theirs: &HashSet<PaymentId>,
-        cause: &Cause,
-    ) -> Result<Compared, FlowError> {
-        match line.status.as_str() {
-            _ if line.quarantined => Ok(Compared::Same),
-            "paid" if theirs.contains(&line.payment_id) || self.is_paid_there(&line.payment_id).await? => {
-                Ok(Compared::Same)
-            }
-            "paid" => {
-                self.differs(&line.payment_id, "paid in our books, and not at PortOne", cause).await?;
-                Ok(Compared::Differs)
-            }
-            "charging" | "unknown" | "pending" => {
-                let Some(invoice) = self.store.invoice(&line.payment_id).await? else { return Ok(Compared::Same) };
-                if invoice.step(None, self.clock.now()) != Step::Ask {
-                    return Ok(Compared::Same);
-                }
-                let subscription = self.store.subscription(&invoice.subscription).await?;
-                let cleared = self.ask(Books { invoice, subscription }, cause, Resend::No).await?;
-                Ok(if cleared.changed { Compared::Settled } else { Compared::Same })
-            }
-            _ => Ok(Compared::Same),
+    async fn compare_line(&self, line: &BookLine, cause: &Cause) -> Result<Compared, FlowError> {
+        if !is_undecided(line) {
+            return self.look_again(&line.payment_id, cause).await;
         }
-    }
-
-    /// A payment may have been created before the window it was paid in: only `PortOne`'s own answer counts against our books.
-    async fn is_paid_there(&self, id: &PaymentId) -> Result<bool, FlowError> {
-        let status = self.gateway.payment(id).await?.map(|seen| seen.status);
-        Ok(matches!(status, Some(SeenStatus::Paid { .. } | SeenStatus::Cancelled { .. })))
+        let Some(invoice) = self.store.invoice(&line.payment_id).await? else { return Ok(Compared::Same) };
+        if invoice.step(None, self.clock.now()) != Step::Ask {
+            return Ok(Compared::Same);
+        }
+        let subscription = self.store.subscription(&invoice.subscription).await?;
+        let cleared = self.ask(Books { invoice, subscription }, cause, Resend::No).await?;
+        Ok(if cleared.changed { Compared::Settled } else { Compared::Same })
     }
 
     /// Writes a difference down: once, however often it is found.
@@ -293,9 +373,68 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     }
 }
 
+/// What is compared, and why.
+struct Span<'a> {
+    from: Timestamp,
+    until: Timestamp,
+    cause: Cause,
+    is_late: &'a (dyn Fn() -> bool + Sync),
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Compared {
     Same,
     Settled,
     Differs,
+}
+
+impl Compared {
+    /// What became of an invoice that was of this version before.
+    fn since(before: u64, invoice: &Invoice) -> Self {
+        match (invoice.version == before, invoice.quarantine.is_some()) {
+            (true, _) => Self::Same,
+            (false, true) => Self::Differs,
+            (false, false) => Self::Settled,
+        }
+    }
+}
+
+pub(crate) const PAID_AND_NOT_OURS: &str = "paid at PortOne, and no invoice of ours";
+
+/// Whether money moved, even if it was given back.
+pub(crate) fn moved_money(seen: &PaymentSeen) -> bool {
+    matches!(seen.status, SeenStatus::Paid { .. } | SeenStatus::Cancelled { .. })
+}
+
+/// Whether our books do not claim to know how the last attempt ended.
+fn is_undecided(line: &BookLine) -> bool {
+    matches!(line.column(), Some(Column::Charging | Column::Unknown | Column::Pending))
+}
+
+/// How an invoice and the payment of its name contradict each other, if they do. `None` also where a person is at it, and where our books
+/// claim nothing yet.
+pub(crate) fn differing(line: &BookLine, seen: Option<&PaymentSeen>) -> Option<String> {
+    if is_undecided(line) {
+        return None;
+    }
+    match (line.column(), seen) {
+        (Some(Column::Parked), _) => None,
+        (Some(Column::Paid), None) => Some("paid in our books, and not at PortOne".to_owned()),
+        (Some(Column::Paid), Some(seen)) if !moved_money(seen) => {
+            Some(format!("paid in our books, and {} at PortOne", seen.status.name()))
+        }
+        (Some(Column::Paid), Some(seen)) => {
+            let booked = Charged { minor: line.refunded, currency: line.amount.currency().code().to_owned() };
+            if !seen.amount.is(line.amount) {
+                Some(format!("{} is paid in our books, and {} at PortOne", Charged::from(line.amount), seen.amount))
+            } else if seen.refunded != line.refunded {
+                let theirs = Charged { minor: seen.refunded, ..seen.amount.clone() };
+                Some(format!("{booked} was given back in our books, and {theirs} at PortOne"))
+            } else {
+                None
+            }
+        }
+        (_, Some(seen)) if moved_money(seen) => Some(format!("paid at PortOne, and {} in our books", line.status)),
+        (_, _) => None,
+    }
 }

@@ -164,6 +164,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                 now,
                 user_id: subscription.key.user_id.clone(),
                 subscription_id: subscription.key.id.clone(),
+                asks: 0,
             })
             .collect();
         for batch in messages.chunks(MAX_BATCH) {

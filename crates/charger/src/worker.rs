@@ -2,7 +2,7 @@
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use billing_flows::collect::Collected;
-use billing_flows::ports::{Clock, CollectMessage, Gateway, Store, Telemetry};
+use billing_flows::ports::{Clock, CollectMessage, Gateway, Queue, Store, Telemetry};
 use billing_flows::{Billing, FlowError};
 use futures::FutureExt;
 use futures::future::join_all;
@@ -15,19 +15,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// A message whose body is not ours, whose work failed, or whose work panicked is reported as failed and delivered again; after the queue's
 /// last delivery it is kept in the dead-letter queue, under an alarm. Once `PortOne` has refused our credentials, the messages of the batch
 /// that have not begun are given back unbegun.
-pub async fn handle<S, G, C, T>(billing: &Billing<S, G, C, T>, batch: SqsEvent) -> SqsBatchResponse
+pub async fn handle<S, G, C, T, Q>(billing: &Billing<S, G, C, T>, queue: &Q, batch: SqsEvent) -> SqsBatchResponse
 where
     S: Store,
     G: Gateway,
     C: Clock,
     T: Telemetry,
+    Q: Queue,
 {
     let stopped = AtomicBool::new(false);
     let fates = join_all(batch.records.into_iter().map(|record| {
         let stopped = &stopped;
         async move {
             let id = record.message_id.clone().unwrap_or_default();
-            let work = AssertUnwindSafe(collect(billing, &record, stopped)).catch_unwind().await;
+            let work = AssertUnwindSafe(collect(billing, queue, &record, stopped)).catch_unwind().await;
             let failure = match work {
                 Ok(Ok(_)) => return None,
                 Ok(Err(error)) => error,
@@ -49,8 +50,9 @@ where
     answer
 }
 
-async fn collect<S, G, C, T>(
+async fn collect<S, G, C, T, Q>(
     billing: &Billing<S, G, C, T>,
+    queue: &Q,
     record: &SqsMessage,
     stopped: &AtomicBool,
 ) -> Result<Option<Collected>, String>
@@ -59,6 +61,7 @@ where
     G: Gateway,
     C: Clock,
     T: Telemetry,
+    Q: Queue,
 {
     let body = record.body.as_deref().unwrap_or_default();
     let message: CollectMessage =
@@ -66,7 +69,7 @@ where
     if stopped.load(Ordering::Relaxed) {
         return Err("the run is stopped: PortOne refused our credentials".to_owned());
     }
-    match billing.collect(&message).await {
+    match billing.collect(queue, &message).await {
         Ok(collected) => {
             tracing::info!(run = message.run, subscription_id = %message.subscription_id, ?collected, "collected");
             Ok(Some(collected))

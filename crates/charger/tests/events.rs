@@ -16,7 +16,7 @@ use billing_flows::fake::{
     Behaviour, Fault, ManualClock, MemoryQueue, MemoryStore, QueueMessage, Recorder, ScriptedGateway,
 };
 use billing_flows::plan_run::run_id;
-use billing_flows::ports::{CollectMessage, PlanMessage};
+use billing_flows::ports::{Clock, CollectMessage, PlanMessage};
 use billing_flows::{Billing, Settings};
 use charger::planner::{self, PlannerEvent};
 use charger::worker;
@@ -57,7 +57,7 @@ impl World {
 
     /// The messages that the worker gives back.
     async fn work(&self, bodies: impl IntoIterator<Item = String>) -> Vec<String> {
-        let answer = worker::handle(&self.billing, batch(bodies)).await;
+        let answer = worker::handle(&self.billing, &self.queue, batch(bodies)).await;
         let answer = serde_json::to_value(&answer).unwrap();
         let failures = answer["batchItemFailures"].as_array().unwrap();
         failures.iter().map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned()).collect()
@@ -111,7 +111,8 @@ fn key(number: u32) -> Method {
 
 fn message(number: u32) -> String {
     let key = customer(number).key;
-    let message = CollectMessage { run: run_id(now()), now: now(), user_id: key.user_id, subscription_id: key.id };
+    let message =
+        CollectMessage { run: run_id(now()), now: now(), user_id: key.user_id, subscription_id: key.id, asks: 0 };
     serde_json::to_string(&message).unwrap()
 }
 
@@ -171,7 +172,7 @@ async fn a_body_that_is_not_the_planners_is_given_back_and_not_guessed_at() {
 async fn a_record_without_a_body_is_given_back() {
     let world = World::of(1);
     let event: SqsEvent = serde_json::from_value(json!({ "Records": [{ "messageId": "m0" }] })).unwrap();
-    let answer = serde_json::to_value(worker::handle(&world.billing, event).await).unwrap();
+    let answer = serde_json::to_value(worker::handle(&world.billing, &world.queue, event).await).unwrap();
     assert_eq!(answer["batchItemFailures"][0]["itemIdentifier"], "m0");
 }
 
@@ -221,6 +222,26 @@ async fn declines_and_unknown_ends_are_results_and_not_given_back() {
         world.gateway.always(way.clone());
         assert_eq!(world.work((0..3).map(message)).await, [] as [&str; 0], "{way:?}");
     }
+}
+
+#[tokio::test]
+async fn an_unknown_end_comes_back_as_a_message_that_the_worker_takes() {
+    let world = World::of(3);
+    world.gateway.script_key(&key(1).billing_key, Behaviour::UnknownButPaid);
+    assert_eq!(world.work((0..3).map(message)).await, [] as [&str; 0]);
+    let [(again, wait)] = world.queue.take_held_back().try_into().unwrap();
+    assert!(!message(1).contains("asks"), "a message of the planner's says nothing of it");
+    world.clock.set(world.clock.now() + wait);
+    assert_eq!(world.work([serde_json::to_string(&again).unwrap()]).await, [] as [&str; 0]);
+    assert!(world.store.all_invoices().iter().all(|row| row.state.status() == "paid"));
+}
+
+#[tokio::test]
+async fn a_message_that_cannot_be_sent_again_is_given_back() {
+    let world = World::of(2);
+    world.gateway.script_key(&key(1).billing_key, Behaviour::UnknownButPaid);
+    world.queue.faults().next("send_collect_later", Fault::Before);
+    assert_eq!(world.work((0..2).map(message)).await, ["m1"]);
 }
 
 #[tokio::test]

@@ -1,50 +1,75 @@
-//! λ reconciler: asks `PortOne` about everything left open, hourly; compares yesterday's books with `PortOne`'s, nightly.
+//! λ reconciler: asks `PortOne` about everything left open, hourly; compares our books with `PortOne`'s, nightly; closes the books of a month.
 
 use billing_core::Timestamp;
-use billing_core::calendar;
+use billing_core::calendar::{self, Period};
+use billing_flows::close::Closing;
 use billing_flows::ports::{Clock, Gateway, Store, Telemetry};
 use billing_flows::reconcile::Reconciled;
 use billing_flows::{Billing, FlowError};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-/// What invokes the reconciler: the input of one of its two schedules.
+/// What invokes the reconciler: the input of one of its schedules, or a person's.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReconcilerEvent {
-    /// Which pass.
+    /// Which task.
     pub task: Task,
     /// When it was scheduled for (`<aws.scheduler.scheduled-time>`).
     pub scheduled_time: Timestamp,
+    /// Whose books are closed, such as `2026-12`. Absent: those of each month that the nightly pass before it compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub month: Option<Month>,
 }
 
-/// The reconciler's passes.
+/// A month, by its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Month(pub Period);
+
+impl TryFrom<String> for Month {
+    type Error = calendar::BadPeriod;
+    fn try_from(id: String) -> Result<Self, calendar::BadPeriod> {
+        Period::of_month(&id).map(Self)
+    }
+}
+
+impl From<Month> for String {
+    fn from(month: Month) -> Self {
+        month.0.month_id()
+    }
+}
+
+/// The reconciler's tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Task {
     /// Ask about invoices whose last attempt's end is not known.
     Hourly,
-    /// Compare the day that is over, in Seoul, with `PortOne`'s payments, both ways.
+    /// Compare the [`DAYS`] that are over, in Seoul, with `PortOne`'s payments, both ways.
     Nightly,
+    /// Close the books of a month: add them up, and hold each line against `PortOne`'s.
+    Close,
 }
 
-/// What a pass came to, as the runtime shows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Answer {
-    /// How many payments `PortOne` was asked about.
-    pub asked: u64,
-    /// How many of them were settled by it.
-    pub settled: u64,
-    /// How many differences only a person can settle.
-    pub differences: u64,
-    /// How many could not be dealt with.
-    pub failed: u64,
-    /// Whether the pass ran out of time.
-    pub unfinished: bool,
+/// How many days a nightly pass compares: each day is compared in so many nights, so one that was missed, or failed for a row, is made good
+/// by the next.
+pub const DAYS: i64 = 7;
+
+/// What a task came to, as the runtime shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// What a pass came to.
+    Pass(Reconciled),
+    /// The books, by month.
+    Books {
+        /// Oldest first.
+        books: Vec<Closing>,
+    },
 }
 
-/// Runs a pass. One that fails is delivered again by the Scheduler, and what it has settled stays settled.
+/// Does a task. One that fails is delivered again by the Scheduler, and what it has settled stays settled.
 pub async fn handle<S, G, C, T>(
     billing: &Billing<S, G, C, T>,
     event: &ReconcilerEvent,
@@ -56,15 +81,40 @@ where
     C: Clock,
     T: Telemetry,
 {
-    let Reconciled { asked, settled, differences, failed, unfinished } = match event.task {
+    let (from, until) = days_before(event.scheduled_time);
+    let pass = match event.task {
         Task::Hourly => billing.reconcile(event.scheduled_time, is_late).await?,
-        Task::Nightly => {
-            let (from, until) = day_before(event.scheduled_time);
-            billing.compare(from, until).await?
+        Task::Nightly => billing.compare(from, until, is_late).await?,
+        Task::Close => {
+            let mut months =
+                event.month.map_or_else(|| vec![Period::month_at(from), yesterday(until)], |it| vec![it.0]);
+            months.dedup();
+            let mut books = Vec::new();
+            for month in months {
+                books.push(closed(billing, month).await?);
+            }
+            return Ok(Answer::Books { books });
         }
     };
+    let Reconciled { asked, settled, differences, failed, unfinished } = pass;
     tracing::info!(task = ?event.task, asked, settled, differences, failed, unfinished, "reconciled");
-    Ok(Answer { asked, settled, differences, failed, unfinished })
+    Ok(Answer::Pass(pass))
+}
+
+async fn closed<S, G, C, T>(billing: &Billing<S, G, C, T>, month: Period) -> Result<Closing, FlowError>
+where
+    S: Store,
+    G: Gateway,
+    C: Clock,
+    T: Telemetry,
+{
+    let closing = billing.close(month).await?;
+    if closing.balanced {
+        tracing::info!(month = closing.month, "closed:\n{closing}");
+    } else {
+        tracing::error!(month = closing.month, "the books do not balance:\n{closing}");
+    }
+    Ok(closing)
 }
 
 /// How much of its time limit a pass leaves unused: more than `PortOne` may take to answer what is under way.
@@ -76,8 +126,13 @@ pub fn is_late(deadline: std::time::SystemTime, now: Timestamp) -> bool {
     deadline.as_millisecond().saturating_sub(now.as_millisecond()) < MARGIN_MS
 }
 
-/// The civil day in Seoul before the one `at` lies in, from midnight to midnight.
-fn day_before(at: Timestamp) -> (Timestamp, Timestamp) {
+/// The civil days in Seoul before the one `at` lies in, from midnight to midnight.
+fn days_before(at: Timestamp) -> (Timestamp, Timestamp) {
     let until = calendar::moment(calendar::date_at(at), 0);
-    (until.checked_sub(SignedDuration::from_hours(24)).unwrap_or(until), until)
+    (until.checked_sub(SignedDuration::from_hours(24 * DAYS)).unwrap_or(until), until)
+}
+
+/// The month that the day before this midnight lies in.
+fn yesterday(midnight: Timestamp) -> Period {
+    Period::month_at(midnight.checked_sub(SignedDuration::from_hours(24)).unwrap_or(midnight))
 }

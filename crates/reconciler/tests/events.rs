@@ -1,5 +1,5 @@
 //! What the reconciler does with the events it gets, good and bad. (Laws 2, 7 and 8.)
-#![expect(clippy::unwrap_used, reason = "the helpers of tests, too, may unwrap")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests, too, may fail loudly")]
 
 use billing_core::Timestamp;
 use billing_core::billing_key::BillingKey;
@@ -10,15 +10,19 @@ use billing_core::id::{PaymentId, StoreId, SubscriptionId, UserId};
 use billing_core::money::{Currency, Money};
 use billing_core::plan::{Catalogue, Locale, PlanType};
 use billing_core::subscription::{Customer, Method, State, Subscription, SubscriptionKey};
-use billing_flows::fake::{AskFault, Behaviour, Fault, ManualClock, MemoryStore, Recorder, ScriptedGateway};
+use billing_flows::close::Closing;
+use billing_flows::fake::{
+    AskFault, Behaviour, Fault, ManualClock, MemoryQueue, MemoryStore, Recorder, ScriptedGateway,
+};
 use billing_flows::ports::{Clock, CollectMessage, Gateway};
+use billing_flows::reconcile::Reconciled;
 use billing_flows::{Billing, Settings};
 use reconciler::{Answer, ReconcilerEvent, handle, is_late};
 use serde_json::{Value, json};
 
 type Flows = Billing<MemoryStore, ScriptedGateway, ManualClock, Recorder>;
 
-const NOTHING: Answer = Answer { asked: 0, settled: 0, differences: 0, failed: 0, unfinished: false };
+const NOTHING: Reconciled = Reconciled { asked: 0, settled: 0, differences: 0, failed: 0, unfinished: false };
 
 fn at(moment: &str) -> Timestamp {
     format!("{moment}+09:00").parse().unwrap()
@@ -63,7 +67,8 @@ async fn after(customers: u32, way: Behaviour) -> Flows {
         let (row, now) = (customer(number), billing.clock.now());
         billing.store.put_subscription(&row);
         let (user_id, subscription_id) = (row.key.user_id, row.key.id);
-        billing.collect(&CollectMessage { run: "1".to_owned(), now, user_id, subscription_id }).await.unwrap();
+        let message = CollectMessage { run: "1".to_owned(), now, user_id, subscription_id, asks: 0 };
+        billing.collect(&MemoryQueue::default(), &message).await.unwrap();
     }
     billing
 }
@@ -72,20 +77,34 @@ fn event(task: &str, at: &str) -> ReconcilerEvent {
     serde_json::from_value(json!({ "task": task, "scheduledTime": at })).unwrap()
 }
 
-async fn hourly(billing: &Flows) -> Answer {
-    billing.clock.set(at("2026-12-01T11:05"));
-    handle(billing, &event("hourly", "2026-12-01T02:05:00Z"), || false).await.unwrap()
+async fn pass(billing: &Flows, event: &ReconcilerEvent) -> Reconciled {
+    match handle(billing, event, || false).await.unwrap() {
+        Answer::Pass(pass) => pass,
+        Answer::Books { .. } => panic!("books were not asked for"),
+    }
 }
 
-async fn nightly(billing: &Flows) -> Answer {
+async fn close(billing: &Flows, event: Value) -> Vec<Closing> {
+    match handle(billing, &serde_json::from_value(event).unwrap(), || false).await.unwrap() {
+        Answer::Books { books } => books,
+        Answer::Pass(_) => panic!("books were asked for"),
+    }
+}
+
+async fn hourly(billing: &Flows) -> Reconciled {
+    billing.clock.set(at("2026-12-01T11:05"));
+    pass(billing, &event("hourly", "2026-12-01T02:05:00Z")).await
+}
+
+async fn nightly(billing: &Flows) -> Reconciled {
     billing.clock.set(at("2026-12-02T03:00"));
-    handle(billing, &event("nightly", "2026-12-01T18:00:00Z"), || false).await.unwrap()
+    pass(billing, &event("nightly", "2026-12-01T18:00:00Z")).await
 }
 
 #[tokio::test]
 async fn the_hourly_pass_settles_what_is_not_known() {
     let billing = after(5, Behaviour::UnknownButPaid).await;
-    assert_eq!(hourly(&billing).await, Answer { asked: 5, settled: 5, ..NOTHING });
+    assert_eq!(hourly(&billing).await, Reconciled { asked: 5, settled: 5, ..NOTHING });
     assert_eq!(hourly(&billing).await, NOTHING);
     assert!(billing.store.all_invoices().iter().all(|row| row.state.status() == "paid"));
 }
@@ -94,14 +113,14 @@ async fn the_hourly_pass_settles_what_is_not_known() {
 async fn the_hourly_pass_stops_when_it_is_late_and_says_so() {
     let billing = after(5, Behaviour::UnknownButPaid).await;
     let answer = handle(&billing, &event("hourly", "2026-12-01T02:05:00Z"), || true).await.unwrap();
-    assert_eq!(answer, Answer { unfinished: true, ..NOTHING });
+    assert_eq!(answer, Answer::Pass(Reconciled { unfinished: true, ..NOTHING }));
 }
 
 #[tokio::test]
 async fn one_row_that_fails_is_counted_and_keeps_no_other() {
     let billing = after(5, Behaviour::UnknownButPaid).await;
     billing.store.faults().next("invoice", Fault::Before);
-    assert_eq!(hourly(&billing).await, Answer { asked: 4, settled: 4, failed: 1, ..NOTHING });
+    assert_eq!(hourly(&billing).await, Reconciled { asked: 4, settled: 4, failed: 1, ..NOTHING });
 }
 
 #[tokio::test]
@@ -113,10 +132,9 @@ async fn refused_credentials_are_an_error_so_that_the_pass_is_delivered_again() 
 }
 
 #[tokio::test]
-async fn the_nightly_pass_compares_the_day_that_is_over_in_seoul() {
+async fn the_nightly_pass_compares_the_days_that_are_over_in_seoul() {
     let billing = after(3, Behaviour::UnknownButPaid).await;
-    let too_early = handle(&billing, &event("nightly", "2026-11-30T18:00:00Z"), || false).await.unwrap();
-    assert_eq!(too_early, NOTHING);
+    assert_eq!(pass(&billing, &event("nightly", "2026-11-30T18:00:00Z")).await, NOTHING);
     assert_eq!(nightly(&billing).await.settled, 3);
     let again = nightly(&billing).await;
     assert_eq!((again.settled, again.differences, again.failed), (0, 0, 0));
@@ -151,6 +169,45 @@ async fn a_pass_delivered_twice_changes_nothing_more() {
     assert_eq!(billing.gateway.charges().len(), 5);
 }
 
+#[tokio::test]
+async fn a_night_that_was_missed_is_made_good_by_any_of_the_next_six_and_by_an_old_event() {
+    for (night, settled) in [("2026-12-07T18:00:00Z", 1), ("2026-12-08T18:00:00Z", 0), ("2026-12-01T18:00:00Z", 1)] {
+        let billing = after(1, Behaviour::UnknownButPaid).await;
+        billing.clock.set(at("2026-12-09T03:00"));
+        assert_eq!(pass(&billing, &event("nightly", night)).await.settled, settled, "{night}");
+    }
+}
+
+#[tokio::test]
+async fn the_books_are_closed_for_the_month_that_is_asked_for() {
+    let billing = after(3, Behaviour::Approve).await;
+    billing.clock.set(at("2027-03-01T12:00"));
+    let at = "2027-03-01T03:00:00Z";
+    let [december] =
+        close(&billing, json!({ "task": "close", "scheduledTime": at, "month": "2026-12" })).await.try_into().unwrap();
+    assert_eq!((december.month.as_str(), december.balanced, december.books.due()), ("2026-12", true, 3));
+    let shown = serde_json::to_value(Answer::Books { books: vec![december] }).unwrap();
+    assert_eq!(
+        shown["books"][0]["books"]["accounts"]["KRW"]["columns"]["paid"],
+        json!({ "count": 3, "minor": 90_000 })
+    );
+}
+
+#[tokio::test]
+async fn every_night_the_months_of_the_days_before_are_closed() {
+    let billing = after(1, Behaviour::Approve).await;
+    for (scheduled, months) in [
+        ("2026-12-31T18:10:00Z", vec!["2026-12"]),
+        ("2027-01-01T18:10:00Z", vec!["2026-12", "2027-01"]),
+        ("2027-01-06T18:10:00Z", vec!["2026-12", "2027-01"]),
+        ("2027-01-07T18:10:00Z", vec!["2027-01"]),
+    ] {
+        billing.clock.set(scheduled.parse().unwrap());
+        let books = close(&billing, json!({ "task": "close", "scheduledTime": scheduled })).await;
+        assert_eq!(books.iter().map(|books| books.month.as_str()).collect::<Vec<_>>(), months, "{scheduled}");
+    }
+}
+
 #[test]
 fn an_event_of_another_form_is_an_error() {
     let at = "2026-12-01T02:05:00Z";
@@ -164,6 +221,9 @@ fn an_event_of_another_form_is_an_error() {
         json!({ "task": "hourly", "scheduledTime": "<aws.scheduler.scheduled-time>" }),
         json!({ "task": "hourly", "scheduledTime": 1_796_086_800 }),
         json!({ "task": null, "scheduledTime": at }),
+        json!({ "task": "close", "scheduledTime": at, "month": "2026-13" }),
+        json!({ "task": "close", "scheduledTime": at, "month": "2026-12-01" }),
+        json!({ "task": "close", "scheduledTime": at, "month": 12 }),
     ] {
         assert!(serde_json::from_value::<ReconcilerEvent>(wrong.clone()).is_err(), "{wrong}");
     }
@@ -171,7 +231,7 @@ fn an_event_of_another_form_is_an_error() {
 
 #[test]
 fn an_answer_is_shown_in_the_tables_spelling() {
-    let shown = serde_json::to_value(Answer { asked: 1, ..NOTHING }).unwrap();
+    let shown = serde_json::to_value(Answer::Pass(Reconciled { asked: 1, ..NOTHING })).unwrap();
     let expected: Value = json!({"asked": 1, "settled": 0, "differences": 0, "failed": 0, "unfinished": false});
     assert_eq!(shown, expected);
 }

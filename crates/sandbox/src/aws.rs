@@ -8,6 +8,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use jiff::SignedDuration;
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -15,6 +16,9 @@ use std::sync::Arc;
 
 /// SQS takes requests of 1 MiB, SES v2 mails of 40 MB; ours are far smaller.
 const MAX_REQUEST_BYTES: usize = 2 * 1024 * 1024;
+
+/// SQS holds a message back for 15 minutes at most.
+const MAX_DELAY_SECONDS: i64 = 900;
 
 /// What the port serves. Clones serve the same.
 #[derive(Debug, Clone)]
@@ -101,7 +105,12 @@ impl Aws {
         let body = entry["MessageBody"].as_str().filter(|body| !body.is_empty());
         let body = body.ok_or_else(|| refuse("MissingParameter", "a message needs a MessageBody"))?;
         let digest = data_encoding::HEXLOWER.encode(&Md5::digest(body.as_bytes()));
-        let id = self.queues.send(queue, body.to_owned()).map_err(|error| failure(&error))?;
+        let delay = entry["DelaySeconds"].as_i64().unwrap_or(0);
+        if !(0..=MAX_DELAY_SECONDS).contains(&delay) {
+            return Err(refuse("InvalidParameterValue", format!("DelaySeconds is from 0 to {MAX_DELAY_SECONDS}")));
+        }
+        let delay = SignedDuration::from_secs(delay);
+        let id = self.queues.send(queue, body.to_owned(), delay).map_err(|error| failure(&error))?;
         Ok(json!({ "MessageId": message_id(id), "MD5OfMessageBody": digest }))
     }
 

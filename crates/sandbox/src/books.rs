@@ -1,74 +1,11 @@
-//! The closed books of a run: what every subscription owed, what became of it, and whether that is what the simulator's own ledger says.
+//! The audit of a run: whether the books say what the simulator's own ledger says, and whether anybody was charged twice or forgotten.
 
 use crate::portone::Ledger;
 use billing_core::Timestamp;
+use billing_core::books::BookLine;
 use billing_core::calendar::Period;
-use billing_core::money::Currency;
 use billing_core::subscription::{State, Subscription};
-use billing_flows::ports::BookLine;
 use std::collections::BTreeMap;
-
-/// What became of a period's invoices.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Books {
-    /// Invoices that were owed.
-    pub due: u64,
-    /// Of these, paid (also if money was given back later).
-    pub paid: u64,
-    /// Of the paid, those that an earlier attempt had failed for.
-    pub recovered: u64,
-    /// Given up.
-    pub uncollectible: u64,
-    /// Accepted by `PortOne` and not decided.
-    pub pending: u64,
-    /// Nobody knows.
-    pub unknown: u64,
-    /// Waiting for a retry or a new method.
-    pub failed: u64,
-    /// Opened or under way.
-    pub open: u64,
-    /// No longer owed.
-    pub void: u64,
-    /// Parked for a person.
-    pub quarantined: u64,
-    /// What was owed, by currency, in minor units.
-    pub owed: BTreeMap<&'static str, i64>,
-    /// What was collected, by currency, in minor units.
-    pub collected: BTreeMap<&'static str, i64>,
-}
-
-impl Books {
-    /// Adds the invoices up.
-    pub fn close<'a>(lines: impl IntoIterator<Item = &'a BookLine>) -> Self {
-        let mut books = Self::default();
-        for line in lines.into_iter().filter(|line| !line.superseded) {
-            let code = line.amount.currency().code();
-            books.due += 1;
-            *books.owed.entry(code).or_default() += line.amount.minor();
-            books.quarantined += u64::from(line.quarantined);
-            match line.status.as_str() {
-                _ if is_paid(line) => {
-                    books.paid += 1;
-                    books.recovered += u64::from(line.attempts > 1);
-                    *books.collected.entry(code).or_default() += line.amount.minor();
-                }
-                "uncollectible" => books.uncollectible += 1,
-                "pending" => books.pending += 1,
-                "unknown" => books.unknown += 1,
-                "failed" => books.failed += 1,
-                "void" => books.void += 1,
-                _ => books.open += 1,
-            }
-        }
-        books
-    }
-
-    /// Whether every invoice is in exactly one of the columns.
-    pub fn is_balanced(&self) -> bool {
-        let columns = [self.paid, self.uncollectible, self.pending, self.unknown, self.failed, self.open, self.void];
-        columns.iter().sum::<u64>() == self.due
-    }
-}
 
 /// Compares the books with the ledger and with the subscriptions; each difference is a sentence.
 pub fn audit(lines: &[BookLine], subscriptions: &[Subscription], ledger: &Ledger, until: Timestamp) -> Vec<String> {
@@ -158,13 +95,4 @@ fn periods_between(first: Period, next: Period) -> u64 {
         count += 1;
     }
     count
-}
-
-/// A sum in minor units as people write it.
-pub fn shown(minor: i64, code: &str) -> String {
-    let money = Currency::from_code(code).map(|currency| billing_core::money::Money::new(minor, currency));
-    match money {
-        Some(Ok(money)) => money.to_string(),
-        _ => format!("{minor} {code}"),
-    }
 }

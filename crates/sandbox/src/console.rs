@@ -11,6 +11,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use billing_core::calendar::Period;
 use jiff::{Span, Timestamp, Zoned};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -59,6 +60,7 @@ pub fn router(stack: Stack) -> Router {
         .route("/api/subscriptions", get(subscriptions))
         .route("/api/invoices", get(invoices))
         .route("/api/events", get(events))
+        .route("/api/books", get(books))
         .route("/api/queues", get(queues))
         .route("/api/triggers/{name}", post(trigger))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
@@ -240,6 +242,33 @@ async fn invoices(State(stack): State<Stack>, Query(wish): Query<Listing>) -> An
 
 async fn events(State(stack): State<Stack>, Query(wish): Query<Listing>) -> Answer {
     rows(&stack, "events", &stack.tables.events, None, ("subject", wish.subject.as_deref()), &wish).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Month {
+    month: String,
+    #[serde(default)]
+    format: Format,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    #[default]
+    Json,
+    Text,
+}
+
+/// The books of a month, as they stand now.
+async fn books(State(stack): State<Stack>, Query(wish): Query<Month>) -> Result<Response, Refusal> {
+    let month =
+        Period::of_month(&wish.month).map_err(|_| bad(format!("{:?} is not a month such as 2026-12", wish.month)))?;
+    let closing = stack.console.close(month).await.map_err(anyhow::Error::from)?;
+    Ok(match wish.format {
+        Format::Json => Json(closing).into_response(),
+        Format::Text => closing.to_string().into_response(),
+    })
 }
 
 type Row = HashMap<String, AttributeValue>;

@@ -41,10 +41,12 @@ enum Schedule {
     Reconcile,
     /// `cron(40 2 * * ? *)`
     Compare,
+    /// `cron(10 3 * * ? *)`
+    Close,
 }
 
 impl Schedule {
-    const ALL: [Self; 3] = [Self::Plan, Self::Reconcile, Self::Compare];
+    const ALL: [Self; 4] = [Self::Plan, Self::Reconcile, Self::Compare, Self::Close];
 
     /// The first moment after `after` at which it fires.
     fn next(self, after: Timestamp) -> Timestamp {
@@ -53,6 +55,7 @@ impl Schedule {
             Self::Plan => (10..=10, 0),
             Self::Reconcile => (1..=23, 20),
             Self::Compare => (2..=2, 40),
+            Self::Close => (3..=3, 10),
         };
         for date in [local.date(), local.date().saturating_add(jiff::Span::new().days(1))] {
             for hour in hours.clone() {
@@ -169,12 +172,13 @@ impl Engine {
         Ok(now)
     }
 
-    /// Runs both of the reconciler's passes now, and waits for rest.
+    /// Runs all of the reconciler's tasks now, and waits for rest.
     pub async fn reconcile_now(&self) -> anyhow::Result<Timestamp> {
         let _turn = self.0.turn.lock().await;
         let now = self.0.clock.now();
         self.invoke_schedule(Schedule::Reconcile, now).await?;
         self.invoke_schedule(Schedule::Compare, now).await?;
+        self.invoke_schedule(Schedule::Close, now).await?;
         self.rest().await?;
         Ok(now)
     }
@@ -221,6 +225,7 @@ impl Engine {
             Schedule::Plan => (Function::Planner, json!({ "scheduledTime": at })),
             Schedule::Reconcile => (Function::Reconciler, json!({ "task": "hourly", "scheduledTime": at })),
             Schedule::Compare => (Function::Reconciler, json!({ "task": "nightly", "scheduledTime": at })),
+            Schedule::Close => (Function::Reconciler, json!({ "task": "close", "scheduledTime": at })),
         };
         for left in (0..3).rev() {
             match self.0.lambda.invoke(function, input.clone()).await {

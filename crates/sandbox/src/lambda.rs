@@ -67,7 +67,7 @@ pub struct Functions {
     /// Of the planner.
     pub planner: (DynamoStore, SqsQueue),
     /// Of the worker.
-    pub worker: Desk,
+    pub worker: (Desk, SqsQueue),
     /// Of the reconciler.
     pub reconciler: Desk,
     /// Of the notifier.
@@ -112,7 +112,8 @@ impl Lambda {
             }
             Function::Worker => {
                 let event: SqsEvent = serde_json::from_value(event)?;
-                serde_json::to_value(charger::worker::handle(&f.worker, event).await)?
+                let (desk, queue) = &f.worker;
+                serde_json::to_value(charger::worker::handle(desk, queue, event).await)?
             }
             Function::Reconciler => {
                 let event: ReconcilerEvent = serde_json::from_value(event)?;

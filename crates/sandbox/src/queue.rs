@@ -57,10 +57,24 @@ pub struct Message {
 
 #[derive(Debug, Serialize, Deserialize)]
 enum Record {
-    Sent { queue: Name, id: u64, body: String },
-    Deleted { id: u64 },
-    Returned { id: u64, deliveries: u32, visible_at: Timestamp },
-    Dead { id: u64 },
+    Sent {
+        queue: Name,
+        id: u64,
+        body: String,
+        #[serde(default = "at_once")]
+        visible_at: Timestamp,
+    },
+    Deleted {
+        id: u64,
+    },
+    Returned {
+        id: u64,
+        deliveries: u32,
+        visible_at: Timestamp,
+    },
+    Dead {
+        id: u64,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -94,13 +108,13 @@ struct State {
 impl State {
     fn apply(&mut self, record: &Record) {
         match record {
-            Record::Sent { queue, id, body } => {
+            Record::Sent { queue, id, body, visible_at } => {
                 self.next_id = self.next_id.max(id + 1);
                 let waiting = Waiting {
                     queue: *queue,
                     body: body.clone(),
                     deliveries: 0,
-                    visible_at: Timestamp::MIN,
+                    visible_at: *visible_at,
                     in_flight: false,
                     dead: false,
                 };
@@ -137,10 +151,11 @@ impl Queues {
         Ok(Self(Arc::new(Inner { clock, journal, state: Mutex::new(state), changed })))
     }
 
-    /// Sends a message; answers with its id once it is kept.
-    pub fn send(&self, queue: Name, body: String) -> anyhow::Result<u64> {
+    /// Sends a message that is visible after `delay`; answers with its id once it is kept.
+    pub fn send(&self, queue: Name, body: String, delay: SignedDuration) -> anyhow::Result<u64> {
+        let visible_at = if delay.is_zero() { at_once() } else { self.0.clock.now().checked_add(delay)? };
         let mut state = self.lock();
-        let record = Record::Sent { queue, id: state.next_id, body };
+        let record = Record::Sent { queue, id: state.next_id, body, visible_at };
         let id = state.next_id;
         self.0.journal.append(&record)?;
         state.apply(&record);
@@ -207,6 +222,10 @@ impl Queues {
     }
 }
 
+fn at_once() -> Timestamp {
+    Timestamp::MIN
+}
+
 impl Waiting {
     fn is_visible(&self, now: Timestamp) -> bool {
         !self.in_flight && !self.dead && self.visible_at <= now
@@ -225,7 +244,7 @@ mod tests {
     #[test]
     fn a_message_is_in_one_hand_at_a_time_and_comes_back_after_the_timeout() {
         let (queues, clock) = queues();
-        queues.send(Name::Collect, "one".into()).unwrap();
+        queues.send(Name::Collect, "one".into(), SignedDuration::ZERO).unwrap();
         let [message] = queues.receive(Name::Collect, 10).try_into().unwrap();
         assert!(queues.receive(Name::Collect, 10).is_empty());
         queues.give_back(&message).unwrap();
@@ -237,7 +256,7 @@ mod tests {
     #[test]
     fn a_message_that_fails_again_and_again_is_kept_aside() {
         let (queues, clock) = queues();
-        queues.send(Name::Plan, "poison".into()).unwrap();
+        queues.send(Name::Plan, "poison".into(), SignedDuration::ZERO).unwrap();
         for _ in 0..MAX_DELIVERIES {
             let [message] = queues.receive(Name::Plan, 10).try_into().unwrap();
             queues.give_back(&message).unwrap();
@@ -248,13 +267,22 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_was_sent_to_come_later_is_not_there_before() {
+        let (queues, clock) = queues();
+        queues.send(Name::Collect, "later".into(), SignedDuration::from_mins(4)).unwrap();
+        assert!(queues.receive(Name::Collect, 10).is_empty());
+        clock.advance_to("2026-12-01T01:04:00Z".parse().unwrap());
+        assert_eq!(queues.receive(Name::Collect, 10)[0].deliveries, 1);
+    }
+
+    #[test]
     fn what_was_received_and_not_deleted_survives_the_process() {
         let path = std::env::temp_dir().join(format!("sandbox-queue-{}", std::process::id()));
         let _ = std::fs::remove_file(&path);
         let clock = Clock::frozen_at("2026-12-01T01:00:00Z".parse().unwrap());
         let queues = Queues::open(Some(&path), clock.clone(), Arc::default()).unwrap();
-        queues.send(Name::Collect, "one".into()).unwrap();
-        queues.send(Name::Collect, "two".into()).unwrap();
+        queues.send(Name::Collect, "one".into(), SignedDuration::ZERO).unwrap();
+        queues.send(Name::Collect, "two".into(), SignedDuration::ZERO).unwrap();
         queues.delete(queues.receive(Name::Collect, 1)[0].id).unwrap();
         queues.receive(Name::Collect, 1);
         drop(queues);

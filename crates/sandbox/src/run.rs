@@ -1,13 +1,16 @@
 //! `sandbox run`: a thousand customers, a month of billing, the closed books.
 
-use crate::books::{self, Books};
+use crate::books;
 use crate::customers::{self, CreateError, NewCustomers};
 use crate::dynamodb::Requests;
 use crate::stack::{Options, Stack};
 use billing_core::Timestamp;
+use billing_core::books::Column;
 use billing_core::calendar::{self, Period};
 use billing_core::id::UserId;
+use billing_core::money::Currency;
 use billing_core::subscription::Subscription;
+use billing_flows::close::Closing;
 use billing_flows::ports::{BookLine, Cursor, Store};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -128,10 +131,13 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<bool> {
     let lines = book_lines(&stack, &periods).await?;
     let subscriptions = subscriptions(&stack).await?;
     let wrong = books::audit(&lines, &subscriptions, &stack.portone.ledger(), end);
-    let all = Books::close(&lines);
-    let report = Report { args, stack: &stack, periods: &periods, lines: &lines, all: &all, wrong: &wrong, enrolled };
+    let mut closings = Vec::new();
+    for period in &periods {
+        closings.push(stack.console.close(*period).await?);
+    }
+    let report = Report { args, stack: &stack, closings: &closings, lines: &lines, wrong: &wrong, enrolled };
     report.print(now().duration_since(began));
-    Ok(wrong.is_empty() && all.is_balanced())
+    Ok(report.is_balanced())
 }
 
 fn faults(seed: u64) -> serde_json::Value {
@@ -199,9 +205,8 @@ impl Usage {
 struct Report<'a> {
     args: &'a RunArgs,
     stack: &'a Stack,
-    periods: &'a [Period],
+    closings: &'a [Closing],
     lines: &'a [BookLine],
-    all: &'a Books,
     wrong: &'a [String],
     enrolled: Usage,
 }
@@ -248,48 +253,42 @@ impl Report<'_> {
     }
 
     fn json(&self, took: Duration) -> serde_json::Value {
-        let b = self.all;
-        json!({
+        let due: u64 = self.closings.iter().map(|closing| closing.books.due()).sum();
+        let mut report = json!({
             "customers": self.args.customers, "months": self.args.months, "seed": self.args.seed,
-            "due": b.due, "paid": b.paid, "recovered": b.recovered, "uncollectible": b.uncollectible,
-            "pending": b.pending, "unknown": b.unknown, "failed": b.failed, "open": b.open, "void": b.void,
-            "quarantined": b.quarantined, "owed": b.owed, "collected": b.collected,
+            "due": due, "recovered": self.closings.iter().map(|closing| closing.books.recovered).sum::<u64>(),
+            "books": self.closings,
             "mails": self.stack.mailbox.count() - self.enrolled.mails,
             "attempts": self.attempts(), "portoneCalls": self.portone_calls(),
             "dynamodbRequests": self.requests(),
-            "balanced": self.wrong.is_empty() && b.is_balanced(), "wrong": self.wrong,
+            "balanced": self.is_balanced(), "wrong": self.wrong,
             "milliseconds": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        })
+        });
+        for column in Column::ALL {
+            report[column.name()] = self.closings.iter().map(|closing| closing.books.count(column)).sum::<u64>().into();
+        }
+        report
+    }
+
+    fn is_balanced(&self) -> bool {
+        self.wrong.is_empty() && self.closings.iter().all(|closing| closing.balanced)
     }
 
     fn table(&self, took: Duration) -> String {
-        let b = self.all;
         let counts = self.stack.tally.counts();
-        let mut out = String::new();
+        let mut out: String = self.closings.iter().map(|closing| format!("{closing}\n")).collect();
+        out.push_str(&format!("Lived through with {} customers, seed {}\n", self.args.customers, self.args.seed));
         let mut row = |name: &str, value: String| {
-            out.extend(["  ", &format!("{name:<34}"), " ", &value, "\n"]);
+            out.extend(["  ", &format!("{name:<30}"), " ", &value, "\n"]);
         };
-        row("invoices due", b.due.to_string());
-        row("paid", b.paid.to_string());
-        row("  of these recovered by a retry", b.recovered.to_string());
-        row("failed for good (uncollectible)", b.uncollectible.to_string());
-        row("waiting for a retry or a new card", b.failed.to_string());
-        row("pending at PortOne", b.pending.to_string());
-        row("unknown", b.unknown.to_string());
-        row("open", b.open.to_string());
-        row("void", b.void.to_string());
-        row("parked for a person", b.quarantined.to_string());
-        for (code, owed) in &b.owed {
-            let collected = b.collected.get(code).copied().unwrap_or(0);
-            row(
-                &format!("collected of owed, {code}"),
-                format!("{} of {}", books::shown(collected, code), books::shown(*owed, code)),
-            );
-        }
+        let recovered: u64 = self.closings.iter().map(|closing| closing.books.recovered).sum();
+        row("recovered by a retry", recovered.to_string());
         let skipped: Vec<String> = counts.skipped.iter().map(|(why, count)| format!("{why} {count}")).collect();
         row("messages skipped", if skipped.is_empty() { "none".into() } else { skipped.join(", ") });
         let alarms: Vec<String> = counts.alarms.iter().map(|(name, count)| format!("{name} {count}")).collect();
         row("alarms", if alarms.is_empty() { "none".into() } else { alarms.join(", ") });
+        let (balanced, unbalanced) = counts.closings;
+        row("closings that balanced", format!("{balanced} of {}", balanced + unbalanced));
         row("mails sent", (self.stack.mailbox.count() - self.enrolled.mails).to_string());
         row("attempts", self.attempts().to_string());
         let asked = self.calls("GET /payments/{paymentId}");
@@ -309,38 +308,30 @@ impl Report<'_> {
             row("peak memory", peak);
         }
         row("wall time", format!("{}.{:01} s", took.as_secs(), took.subsec_millis() / 100));
-        let ids: Vec<String> = self.periods.iter().map(ToString::to_string).collect();
-        let head =
-            format!("Books of {} ({} customers, seed {})\n", ids.join(", "), self.args.customers, self.args.seed);
-        format!("{head}{out}{}", self.verdict())
+        out + &self.verdict()
     }
 
     fn verdict(&self) -> String {
-        let ledger = self.stack.portone.ledger();
-        if self.wrong.is_empty() && self.all.is_balanced() {
-            let mut sums: BTreeMap<String, i64> = BTreeMap::new();
-            for approval in &ledger.approvals {
-                *sums.entry(approval.currency.clone()).or_default() += approval.amount;
-            }
-            let sums: Vec<String> = sums.iter().map(|(code, minor)| books::shown(*minor, code)).collect();
-            return format!(
-                "BALANCED: due {} = paid {} + uncollectible {} + waiting {} + pending {} + unknown {} + open {} + void {}; \
-                 PortOne's ledger holds {} approvals for {}, one for each paid invoice, to the won.",
-                self.all.due,
-                self.all.paid,
-                self.all.uncollectible,
-                self.all.failed,
-                self.all.pending,
-                self.all.unknown,
-                self.all.open,
-                self.all.void,
-                ledger.approvals.len(),
-                sums.join(" and ")
-            );
+        if !self.is_balanced() {
+            let shown: Vec<&str> = self.wrong.iter().take(20).map(String::as_str).collect();
+            return format!("NOT BALANCED: the audit found {} differences\n  {}", self.wrong.len(), shown.join("\n  "));
         }
-        let shown: Vec<&str> = self.wrong.iter().take(20).map(String::as_str).collect();
-        format!("NOT BALANCED: {} differences\n  {}", self.wrong.len(), shown.join("\n  "))
+        let ledger = self.stack.portone.ledger();
+        let mut sums: BTreeMap<&str, i64> = BTreeMap::new();
+        for approval in &ledger.approvals {
+            *sums.entry(&approval.currency).or_default() += approval.amount;
+        }
+        let sums: Vec<String> = sums.iter().map(|(code, minor)| format!("{} {code}", shown(*minor, code))).collect();
+        format!(
+            "BALANCED: PortOne's ledger holds {} approvals for {}, one for each paid invoice, to the won.",
+            ledger.approvals.len(),
+            sums.join(" and ")
+        )
     }
+}
+
+fn shown(minor: i64, code: &str) -> String {
+    Currency::from_code(code).map_or_else(|| minor.to_string(), |currency| currency.shown(minor))
 }
 
 /// The most memory the process has held, where the system tells (Linux).

@@ -335,6 +335,7 @@ impl Wiring {
 
     async fn lambda(&self) -> anyhow::Result<Lambda> {
         let (_, planner) = self.sdk("planner").await?;
+        let (_, worker) = self.sdk("worker").await?;
         let (_, webhook) = self.sdk("webhook").await?;
         let aws = url(self.addresses.aws);
         let queues = config::Queues {
@@ -356,8 +357,8 @@ impl Wiring {
             webhook: self.desk("webhook").await?,
             webhook_queue: SqsQueue::new(aws_sdk_sqs::Client::new(&webhook), queues.clone()),
             webhook_secrets: WebhookSecrets::new(self.secret("webhook", WEBHOOK_SECRET_ID).await?),
-            planner: (self.store("planner").await?, SqsQueue::new(aws_sdk_sqs::Client::new(&planner), queues)),
-            worker: self.desk("worker").await?,
+            planner: (self.store("planner").await?, SqsQueue::new(aws_sdk_sqs::Client::new(&planner), queues.clone())),
+            worker: (self.desk("worker").await?, SqsQueue::new(aws_sdk_sqs::Client::new(&worker), queues)),
             reconciler: self.desk("reconciler").await?,
             notifier: (
                 self.store("notifier").await?,

@@ -30,6 +30,10 @@ pub struct Counts {
     pub skipped: BTreeMap<&'static str, u64>,
     /// How many invoices the reconciler settled.
     pub reconciled: u64,
+    /// How many differences its nightly passes found.
+    pub differences: u64,
+    /// How often the books of a month were closed and balanced, and how often they did not.
+    pub closings: (u64, u64),
 }
 
 /// One planner's run.
@@ -63,7 +67,9 @@ impl Telemetry for Tally {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match signal {
             Signal::Charge { outcome, .. } => *counts.charges.entry(outcome).or_default() += 1,
-            Signal::Collected { run, result, skipped } => {
+            // A message that came back to ask was counted when it came first.
+            Signal::Collected { asks: 1.., .. } => {}
+            Signal::Collected { run, result, skipped, .. } => {
                 if let Some(why) = skipped {
                     *counts.skipped.entry(why).or_default() += 1;
                 }
@@ -94,7 +100,12 @@ impl Telemetry for Tally {
                     *counts.alarms.entry(kind.name()).or_default() += 1;
                 }
             }
-            Signal::Reconciled { settled, .. } => counts.reconciled += settled,
+            Signal::Reconciled { settled, differences, .. } => {
+                counts.reconciled += settled;
+                counts.differences += differences.unwrap_or(0);
+            }
+            Signal::Closed { balanced: true, .. } => counts.closings.0 += 1,
+            Signal::Closed { balanced: false, .. } => counts.closings.1 += 1,
         }
     }
 }

@@ -91,12 +91,14 @@ impl Door {
             settings: Settings { store_id: store_id(), catalogue, ladder: Ladder::default() },
         };
         let key = customer().key;
-        let message = CollectMessage { run: "1".to_owned(), now: now(), user_id: key.user_id, subscription_id: key.id };
-        billing.collect(&message).await.unwrap();
+        let message =
+            CollectMessage { run: "1".to_owned(), now: now(), user_id: key.user_id, subscription_id: key.id, asks: 0 };
+        let queue = MemoryQueue::default();
+        billing.collect(&queue, &message).await.unwrap();
         let vault = Vault(Arc::default());
         vault.put(text);
         let secrets = WebhookSecrets::new(CachedSecret::new(vault.clone(), clock.clone(), "billing/webhook"));
-        Self { clock, store, gateway, queue: MemoryQueue::default(), telemetry, vault, secrets, billing }
+        Self { clock, store, gateway, queue, telemetry, vault, secrets, billing }
     }
 
     async fn post(&self, request: Request) -> (u16, String) {

@@ -1,20 +1,41 @@
-//! The payments of a span of time, page by page.
+//! The payments of a span of time, part by part.
 //!
-//! `GET /payments` by pages, sorted by the time of the request: `PortOne` keeps it stable, which it does not promise of the list by cursor.
-//! It goes 60,000 payments deep; beyond that the list begins anew where it stands, so that **a payment may be told twice**.
+//! By creation: `GET /payments-by-cursor`. A payment that is tried again keeps its place in it, so walking it misses none; but `PortOne` does not
+//! promise to keep the operation.
+//!
+//! By change of status: `GET /payments`, which it does promise. Its pages are numbered, and a payment whose status changes while they are read
+//! leaves its page and moves the rest up: so no page is counted on to begin where the last one ended. Each part is the first page from the last
+//! moment that was told, and **what changed at that moment is told twice.**
 
 use super::seen;
 use billing_core::Timestamp;
 use billing_flows::ports::{AskError, Cursor, Page, PaymentSeen};
-use portone::{PageRequest, Paged, Payment, PaymentQuery, PaymentSort, PaymentTime, SortOrder};
+use portone::{CursorQuery, PageRequest, Paged, Payment, PaymentQuery, PaymentSort, PaymentTime, SortOrder};
 
-/// Some 4 KB each: a page is far below what the client reads at most.
+/// Some 4 KB each: a part is far below what the client reads at most.
 const SIZE: u16 = 500;
 
 /// `PortOne`: `(number + 1) × size` may not pass this.
 const DEPTH: u64 = 60_000;
 
-/// Where a listing stands: `from` in epoch milliseconds, and the page after it.
+pub(super) fn by_creation(from: Timestamp, until: Timestamp, after: Option<&Cursor>) -> CursorQuery {
+    CursorQuery {
+        from: Some(from),
+        until: Some(until),
+        cursor: after.map(|cursor| portone::Cursor::new(cursor.0.as_str())),
+        size: Some(SIZE),
+    }
+}
+
+/// `PortOne` does not say whether more follows: an empty part is the end.
+pub(super) fn part(answer: &[(Payment, portone::Cursor)]) -> Page<PaymentSeen> {
+    Page {
+        items: told(answer.iter().map(|(payment, _)| payment)),
+        next: answer.last().map(|(_, cursor)| Cursor(cursor.as_str().to_owned())),
+    }
+}
+
+/// Where a listing by change of status stands: a moment, and how many full pages of that very moment were read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     from: Timestamp,
@@ -42,70 +63,106 @@ impl Place {
     pub(super) fn query(self, until: Timestamp) -> PaymentQuery {
         PaymentQuery {
             page: Some(PageRequest { number: self.page, size: SIZE }),
-            timestamp_type: Some(PaymentTime::CreatedAt),
+            timestamp_type: Some(PaymentTime::StatusChangedAt),
             from: Some(self.from),
             until: Some(until),
-            sort_by: Some(PaymentSort::RequestedAt),
+            sort_by: Some(PaymentSort::StatusChangedAt),
             sort_order: Some(SortOrder::Asc),
             ..PaymentQuery::default()
         }
     }
 
-    pub(super) fn page(self, answer: &Paged<Payment>, until: Timestamp) -> Page<PaymentSeen> {
-        let size = u64::from(SIZE);
-        let read = u64::from(self.page).saturating_add(1).saturating_mul(size);
-        let is_last = answer.items.is_empty() || read >= answer.page.total_count;
-        let last = answer.items.last().and_then(|payment| payment.requested_at).filter(|at| *at > self.from);
-        let next = match last {
+    pub(super) fn page(self, answer: &Paged<Payment>) -> Result<Page<PaymentSeen>, AskError> {
+        let is_last = answer.items.len() < usize::from(SIZE);
+        let last = answer.items.last().and_then(|payment| payment.status_changed_at);
+        // In whole milliseconds, as the cursor is: rounded down, so that nothing falls between.
+        let last = last.and_then(|at| Timestamp::from_millisecond(at.as_millisecond()).ok());
+        let next = match last.filter(|at| *at > self.from) {
             _ if is_last => None,
-            Some(at) if read.saturating_add(size) > DEPTH => Some(Self { from: at, page: 0 }),
-            _ => Some(Self { page: self.page.saturating_add(1), ..self }),
+            Some(from) => Some(Self { from, page: 0 }),
+            None => Some(self.deeper()?),
         };
-        let items = answer.items.iter().filter(|payment| payment.requested_at.is_none_or(|at| at < until));
-        let items = items.filter_map(|payment| {
-            let read = seen::payment(payment);
-            read.inspect_err(|error| tracing::warn!(%error, "a payment is left out of a list")).ok()
-        });
-        Page { items: items.collect(), next: next.map(Self::cursor) }
+        Ok(Page { items: told(answer.items.iter()), next: next.map(Self::cursor) })
     }
+
+    fn deeper(self) -> Result<Self, AskError> {
+        let page = self.page.saturating_add(1);
+        let reach = u64::from(page).saturating_add(1).saturating_mul(u64::from(SIZE));
+        if reach > DEPTH {
+            let at = self.from;
+            return Err(AskError::Unavailable(format!(
+                "more than {DEPTH} payments changed their status at {at}, and PortOne lists no more: compare them in its console"
+            )));
+        }
+        Ok(Self { page, ..self })
+    }
+}
+
+fn told<'a>(payments: impl Iterator<Item = &'a Payment>) -> Vec<PaymentSeen> {
+    let read = payments.filter_map(|payment| {
+        let read = seen::payment(payment);
+        read.inspect_err(|error| tracing::warn!(%error, "a payment is left out of a list")).ok()
+    });
+    read.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millisecond(millis).unwrap()
     }
 
-    fn answer(requested_at: i64, total_count: u64) -> Paged<Payment> {
-        let payment = serde_json::json!({
+    fn payment(status_changed_at: i64) -> serde_json::Value {
+        serde_json::json!({
             "id": "inv1", "transactionId": "t", "storeId": "s", "status": "READY", "currency": "KRW",
-            "amount": { "total": 1, "taxFree": 0, "paid": 0, "cancelled": 0 }, "requestedAt": at(requested_at).to_string(),
-        });
-        let page =
-            serde_json::json!({ "items": [payment], "page": { "number": 0, "size": SIZE, "totalCount": total_count } });
-        serde_json::from_value(page).unwrap()
+            "amount": { "total": 1, "taxFree": 0, "paid": 0, "cancelled": 0 },
+            "statusChangedAt": at(status_changed_at).to_string(),
+        })
+    }
+
+    /// So many payments, the last of which changed its status then.
+    fn answer(count: usize, last: i64) -> Paged<Payment> {
+        let page = serde_json::json!({ "number": 0, "size": SIZE, "totalCount": 90_000 });
+        serde_json::from_value(serde_json::json!({ "items": vec![payment(last); count], "page": page })).unwrap()
+    }
+
+    fn next(place: &str, answer: &Paged<Payment>) -> Option<String> {
+        let place = Place::of(at(0), Some(&Cursor(place.to_owned()))).unwrap();
+        place.page(answer).unwrap().next.map(|next| next.0)
     }
 
     #[test]
-    fn a_list_goes_on_until_all_is_read() {
-        let place = Place::of(at(0), None).unwrap();
-        let page = place.page(&answer(7, 501), at(100));
-        assert_eq!((page.items.len(), page.next.clone()), (1, Some(Cursor("0-1".to_owned()))));
-        let place = Place::of(at(0), page.next.as_ref()).unwrap();
-        assert_eq!(place.page(&answer(8, 501), at(100)).next, None);
+    fn a_full_page_is_followed_from_its_last_moment() {
+        assert_eq!(next("0-0", &answer(500, 7_000)).as_deref(), Some("7000-0"));
+        assert_eq!(next("7000-3", &answer(500, 7_001)).as_deref(), Some("7001-0"));
     }
 
     #[test]
-    fn a_list_deeper_than_portone_goes_begins_anew_where_it_stands() {
-        let page = Place { from: at(0), page: 119 }.page(&answer(7, 90_000), at(100));
-        assert_eq!(page.next, Some(Cursor("7000-0".to_owned())));
+    fn a_page_that_is_not_full_is_the_last() {
+        assert_eq!(next("0-0", &answer(499, 7_000)), None);
+        assert_eq!(next("0-0", &answer(0, 0)), None);
     }
 
     #[test]
-    fn what_was_requested_at_the_end_belongs_to_the_next_span() {
-        assert!(Place { from: at(0), page: 0 }.page(&answer(100, 1), at(100)).items.is_empty());
+    fn a_page_full_of_one_moment_is_followed_by_its_next_page() {
+        assert_eq!(next("7000-0", &answer(500, 7_000)).as_deref(), Some("7000-1"));
+        assert_eq!(next("7000-118", &answer(500, 7_000)).as_deref(), Some("7000-119"));
+    }
+
+    #[test]
+    fn a_moment_deeper_than_portone_goes_is_said_and_not_cut_short() {
+        let place = Place::of(at(0), Some(&Cursor("7000-119".to_owned()))).unwrap();
+        assert!(matches!(place.page(&answer(500, 7_000)), Err(AskError::Unavailable(why)) if why.contains("60000")));
+    }
+
+    #[test]
+    fn a_list_by_cursor_goes_on_until_nothing_comes() {
+        let payment: Payment = serde_json::from_value(payment(0)).unwrap();
+        let page = part(&[(payment.clone(), portone::Cursor::new("a")), (payment, portone::Cursor::new("b"))]);
+        assert_eq!((page.items.len(), page.next), (2, Some(Cursor("b".to_owned()))));
+        assert_eq!(part(&[]).next, None);
     }
 
     #[test]

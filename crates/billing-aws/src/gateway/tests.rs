@@ -6,7 +6,7 @@ use billing_core::id::{StoreId, UserId};
 use billing_core::money::{Currency, Money};
 use billing_core::private::Private;
 use billing_core::subscription::{Customer, Method};
-use billing_flows::ports::SeenStatus;
+use billing_flows::ports::{Cursor, ListedBy, Page, PaymentSeen, SeenStatus};
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -439,27 +439,48 @@ async fn other_methods_are_seen_by_their_kind() {
     assert!(!deleted.is_issued);
 }
 
-#[tokio::test]
-async fn payments_are_listed_by_creation_in_our_store() {
+/// What the gateway asks for, and what it makes of the answer.
+async fn listed(by: ListedBy, operation: &str, answer: &Value, after: Option<&Cursor>) -> (Page<PaymentSeen>, Value) {
     let server = MockServer::start().await;
-    let page = json!({
-        "items": [payment("READY", &json!({})), payment("PAID", &json!({ "id": "someone elses", "paidAt": "2026-12-01T01:00:02Z" }))],
-        "page": { "number": 0, "size": 500, "totalCount": 2 },
-    });
-    Mock::given(path("/payments")).respond_with(ResponseTemplate::new(200).set_body_json(page)).mount(&server).await;
+    Mock::given(path(operation)).respond_with(ResponseTemplate::new(200).set_body_json(answer)).mount(&server).await;
     let (from, until) = (at("2026-12-01T00:00:00Z"), at("2026-12-02T00:00:00Z"));
-    let listed = gateway(&server, &["secret"]).await.payments(from, until, None).await.unwrap();
-    assert_eq!((listed.items.len(), listed.next), (2, None));
-
+    let listed = gateway(&server, &["secret"]).await.payments(by, from, until, after).await.unwrap();
     let request = &server.received_requests().await.unwrap()[0];
     let query = request.url.query_pairs().find(|(name, _)| name == "requestBody").unwrap().1.into_owned();
+    (listed, serde_json::from_str(&query).unwrap())
+}
+
+#[tokio::test]
+async fn payments_are_listed_by_creation_and_cursor_in_our_store() {
+    let paid = payment("PAID", &json!({ "id": "someone elses", "paidAt": "2026-12-01T01:00:02Z" }));
+    let items =
+        json!([{ "payment": payment("READY", &json!({})), "cursor": "c1" }, { "payment": paid, "cursor": "c2" }]);
+    let after = Cursor("c0".to_owned());
+    let (page, query) =
+        listed(ListedBy::Creation, "/payments-by-cursor", &json!({ "items": items }), Some(&after)).await;
+    assert_eq!((page.items.len(), page.next), (2, Some(Cursor("c2".to_owned()))));
     assert_eq!(
-        serde_json::from_str::<Value>(&query).unwrap(),
+        query,
+        json!({
+            "storeId": "store-1", "from": "2026-12-01T00:00:00Z", "until": "2026-12-02T00:00:00Z", "cursor": "c0", "size": 500,
+        })
+    );
+}
+
+#[tokio::test]
+async fn payments_are_listed_by_change_of_status_in_our_store() {
+    let page =
+        json!({ "items": [payment("READY", &json!({}))], "page": { "number": 0, "size": 500, "totalCount": 1 } });
+    let (page, query) = listed(ListedBy::StatusChange, "/payments", &page, None).await;
+    assert_eq!((page.items.len(), page.next), (1, None));
+    assert_eq!(
+        query,
         json!({
             "page": { "number": 0, "size": 500 },
             "filter": {
-                "storeId": "store-1", "timestampType": "CREATED_AT", "from": "2026-12-01T00:00:00Z", "until": "2026-12-02T00:00:00Z",
-                "sortBy": "REQUESTED_AT", "sortOrder": "ASC",
+                "storeId": "store-1", "timestampType": "STATUS_CHANGED_AT",
+                "from": "2026-12-01T00:00:00Z", "until": "2026-12-02T00:00:00Z",
+                "sortBy": "STATUS_CHANGED_AT", "sortOrder": "ASC",
             },
         })
     );

@@ -3,7 +3,7 @@
 use super::pages::{Listing, sortable};
 use super::{breathe, lock};
 use crate::ports::{
-    AskError, ChargeAnswer, ChargeOrder, Clock, Cursor, Gateway, KeySeen, Page, PaymentSeen, SeenStatus,
+    AskError, ChargeAnswer, ChargeOrder, Clock, Cursor, Gateway, KeySeen, ListedBy, Page, PaymentSeen, SeenStatus,
 };
 use billing_core::Timestamp;
 use billing_core::billing_key::BillingKey;
@@ -150,6 +150,7 @@ struct Row {
     /// The latest attempt; nothing for a payment that was put here by hand.
     charge: Option<Charge>,
     created_at: Timestamp,
+    status_changed_at: Timestamp,
     seen: PaymentSeen,
 }
 
@@ -318,12 +319,23 @@ impl ScriptedGateway {
 
     /// Makes `PortOne` state another status for a payment. `false` if it does not know the payment.
     pub fn set_status(&self, id: &PaymentId, status: SeenStatus) -> bool {
-        lock(&self.books).payments.get_mut(id).map(|row| row.seen.status = status).is_some()
+        let now = self.clock.now();
+        let mut books = lock(&self.books);
+        let Some(row) = books.payments.get_mut(id) else { return false };
+        row.seen.status = status;
+        row.status_changed_at = now;
+        true
+    }
+
+    /// Makes `PortOne` state that another sum was given back than was, and say nothing else. `false` if it does not know the payment.
+    pub fn set_refunded(&self, id: &PaymentId, minor: i64) -> bool {
+        lock(&self.books).payments.get_mut(id).map(|row| row.seen.refunded = minor).is_some()
     }
 
     /// Puts a payment here that no charge of ours made, or replaces one that did.
     pub fn put_payment(&self, seen: PaymentSeen, created_at: Timestamp) {
-        lock(&self.books).payments.insert(seen.payment_id.clone(), Row { charge: None, created_at, seen });
+        let row = Row { charge: None, created_at, status_changed_at: created_at, seen };
+        lock(&self.books).payments.insert(row.seen.payment_id.clone(), row);
     }
 
     /// Makes `PortOne` forget a payment. Its approvals stay in the ledger.
@@ -524,7 +536,8 @@ impl Books {
             chargeback: false,
             proof,
         };
-        self.payments.insert(charge.payment_id.clone(), Row { charge: Some(charge.clone()), created_at, seen });
+        let row = Row { charge: Some(charge.clone()), created_at, status_changed_at: now, seen };
+        self.payments.insert(charge.payment_id.clone(), row);
     }
 
     fn pending(&self, id: &PaymentId) -> Option<Charge> {
@@ -533,15 +546,20 @@ impl Books {
     }
 
     fn give_back(&mut self, id: &PaymentId, minor: i64, chargeback: bool, now: Timestamp) -> bool {
-        let Some(seen) = self.payments.get_mut(id).map(|row| &mut row.seen) else {
+        let Some(row) = self.payments.get_mut(id) else {
             return false;
         };
+        let seen = &mut row.seen;
         let (SeenStatus::Paid { at: paid_at } | SeenStatus::Cancelled { paid_at, .. }) = seen.status else {
             return false;
         };
         let total = seen.refunded.saturating_add(minor);
         if minor <= 0 || total > seen.amount.minor {
             return false;
+        }
+        // To PortOne one partial refund after another is no change of status.
+        if seen.refunded == 0 || total == seen.amount.minor {
+            row.status_changed_at = now;
         }
         seen.refunded = total;
         seen.chargeback |= chargeback;
@@ -585,15 +603,19 @@ impl Gateway for ScriptedGateway {
 
     async fn payments(
         &self,
+        by: ListedBy,
         from: Timestamp,
         until: Timestamp,
         after: Option<&Cursor>,
     ) -> Result<Page<PaymentSeen>, AskError> {
-        self.ask("payments", |books| {
-            let listing = Listing { name: "payments", partition: "", descending: false, rows: PAYMENTS_PER_PAGE };
-            let rows = books.payments.values().filter(|row| (from..until).contains(&row.created_at));
-            let rows =
-                rows.map(|row| (vec![sortable(row.created_at), row.seen.payment_id.to_string()], row.seen.clone()));
+        let (name, moment): (_, fn(&Row) -> Timestamp) = match by {
+            ListedBy::Creation => ("payments_by_creation", |row| row.created_at),
+            ListedBy::StatusChange => ("payments_by_status_change", |row| row.status_changed_at),
+        };
+        self.ask(name, |books| {
+            let listing = Listing { name, partition: "", descending: false, rows: PAYMENTS_PER_PAGE };
+            let rows = books.payments.values().filter(|row| (from..until).contains(&moment(row)));
+            let rows = rows.map(|row| (vec![sortable(moment(row)), row.seen.payment_id.to_string()], row.seen.clone()));
             listing.page(rows, after).map_err(AskError::Unavailable)
         })
         .await
@@ -767,7 +789,7 @@ mod tests {
         let (mut listed, mut after) = (Vec::new(), None);
         loop {
             let until = from + SignedDuration::from_mins(250);
-            let page = gateway.payments(from, until, after.as_ref()).await.unwrap();
+            let page = gateway.payments(ListedBy::Creation, from, until, after.as_ref()).await.unwrap();
             listed.extend(page.items);
             after = page.next;
             if after.is_none() {

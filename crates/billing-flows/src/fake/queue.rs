@@ -1,7 +1,8 @@
 //! Queues that remember.
 
 use super::{Fault, Faults, breathe, lock};
-use crate::ports::{CollectMessage, MAX_BATCH, PlanMessage, Queue, QueueError};
+use crate::ports::{CollectMessage, MAX_BATCH, MAX_DELAY, PlanMessage, Queue, QueueError};
+use jiff::SignedDuration;
 use std::sync::{Arc, Mutex};
 
 /// A message that was handed over.
@@ -17,6 +18,7 @@ pub enum QueueMessage {
 #[derive(Debug, Clone, Default)]
 pub struct MemoryQueue {
     messages: Arc<Mutex<Vec<QueueMessage>>>,
+    held_back: Arc<Mutex<Vec<(CollectMessage, SignedDuration)>>>,
     faults: Faults,
 }
 
@@ -36,16 +38,21 @@ impl MemoryQueue {
         std::mem::take(&mut *lock(&self.messages))
     }
 
+    /// Takes out what was sent to arrive later, each with its wait: the queue knows no time, and delivers none of it by itself.
+    pub fn take_held_back(&self) -> Vec<(CollectMessage, SignedDuration)> {
+        std::mem::take(&mut *lock(&self.held_back))
+    }
+
     async fn send(
         &self,
         method: &'static str,
         queue: &'static str,
-        messages: impl Iterator<Item = QueueMessage> + Send,
+        keep: impl FnOnce() + Send,
     ) -> Result<(), QueueError> {
         breathe().await;
         let fault = self.faults.take(method);
         if fault.is_applied() {
-            lock(&self.messages).extend(messages);
+            keep();
         }
         breathe().await;
         if fault == Fault::None { Ok(()) } else { Err(QueueError { queue, detail: "a fault on order".to_owned() }) }
@@ -57,10 +64,20 @@ impl Queue for MemoryQueue {
         if messages.is_empty() || messages.len() > MAX_BATCH {
             return Err(QueueError { queue: "collect", detail: format!("a batch of {} messages", messages.len()) });
         }
-        self.send("send_collect", "collect", messages.iter().cloned().map(QueueMessage::Collect)).await
+        let kept = messages.iter().cloned().map(QueueMessage::Collect);
+        self.send("send_collect", "collect", || lock(&self.messages).extend(kept)).await
+    }
+
+    async fn send_collect_later(&self, message: &CollectMessage, wait: SignedDuration) -> Result<(), QueueError> {
+        if wait > MAX_DELAY || wait.is_negative() {
+            return Err(QueueError { queue: "collect", detail: format!("a wait of {wait:#}") });
+        }
+        let kept = (message.clone(), wait);
+        self.send("send_collect_later", "collect", || lock(&self.held_back).push(kept)).await
     }
 
     async fn send_plan(&self, message: &PlanMessage) -> Result<(), QueueError> {
-        self.send("send_plan", "plan", std::iter::once(QueueMessage::Plan(message.clone()))).await
+        let kept = QueueMessage::Plan(message.clone());
+        self.send("send_plan", "plan", || lock(&self.messages).push(kept)).await
     }
 }

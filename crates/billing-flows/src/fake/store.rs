@@ -201,34 +201,6 @@ fn refused(action: &str, detail: impl Into<String>) -> StoreError {
     StoreError { action: action.to_owned(), detail: detail.into(), retryable: false, source: None }
 }
 
-fn book_line(row: &Invoice) -> BookLine {
-    let refunded = match &row.state {
-        State::PartiallyRefunded { refunded, .. } => refunded.minor(),
-        State::Refunded { .. } => row.amount.minor(),
-        State::Open { .. }
-        | State::Charging { .. }
-        | State::Unknown { .. }
-        | State::Pending { .. }
-        | State::Failed { .. }
-        | State::Paid { .. }
-        | State::Uncollectible { .. }
-        | State::Void { .. } => 0,
-    };
-    BookLine {
-        payment_id: row.payment_id.clone(),
-        subscription: row.subscription.clone(),
-        period: row.period,
-        status: row.state.status().to_owned(),
-        amount: row.amount,
-        refunded,
-        attempts: u32::try_from(row.attempts.len()).unwrap_or(u32::MAX),
-        declines: row.declines(),
-        quarantined: row.quarantine.is_some(),
-        superseded: row.superseded_by.is_some(),
-        updated_at: row.updated_at,
-    }
-}
-
 /// The guard that an invoice's condition is: what claims an attempt, or what settles one.
 fn guard_of(written: &Invoice) -> Guard {
     match written.state {
@@ -427,7 +399,7 @@ impl Store for MemoryStore {
                 .invoices
                 .values()
                 .filter(|row| row.period.month_id() == partition && window.contains(&row.updated_at));
-            rows.map(|row| (vec![sortable(row.updated_at), row.payment_id.to_string()], book_line(row))).collect()
+            rows.map(|row| (vec![sortable(row.updated_at), row.payment_id.to_string()], BookLine::of(row))).collect()
         })
         .await
     }

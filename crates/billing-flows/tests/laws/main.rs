@@ -5,6 +5,9 @@
 
 mod world;
 
+mod cancel;
+mod close;
+mod come_back;
 mod crashes;
 mod declines;
 mod due_by;

@@ -1,12 +1,16 @@
 //! Reconciling: nobody who owes is ever forgotten, and the books say what `PortOne` says. (Laws 2, 7 and 8.)
 
-use crate::world::{SOFT, World, at, customer, decline, payment_id, poll_times, seen, store_id};
+use crate::world::{
+    SOFT, World, at, customer, decline, interleave_everywhere, payment_id, poll_times, seen, store_id, told,
+};
 use billing_core::decline::Decline;
 use billing_core::event::EventKind;
 use billing_core::id::PaymentId;
+use billing_core::settlement::Charged;
 use billing_core::subscription::Subscription;
 use billing_flows::fake::{AskFault, Behaviour, Fault};
-use billing_flows::ports::{PaymentSeen, SeenStatus};
+use billing_flows::ports::{PaymentSeen, SeenStatus, Signal};
+use billing_flows::receive_webhook::PaymentHint;
 use billing_flows::reconcile::Reconciled;
 use std::pin::pin;
 
@@ -146,7 +150,7 @@ async fn an_invoice_paid_today_under_a_payment_created_before_is_no_difference()
     world.go_to("2026-12-03T12:00");
     world.gateway.approve_pending(&payment_id());
     world.reconcile().await;
-    let pass = world.billing.compare(at("2026-12-03T00:00"), at("2026-12-04T00:00")).await.unwrap();
+    let pass = world.compare("2026-12-03T00:00", "2026-12-04T00:00").await;
     assert_eq!((pass.differences, world.telemetry.alarms()), (0, vec![]));
 }
 
@@ -174,7 +178,8 @@ async fn a_question_that_fails_keeps_the_nightly_pass_from_no_other() {
     for number in 0..10 {
         world.gateway.forget_payment(&december_of(&customer(number)));
     }
-    world.gateway.next_asks([None, Some(AskFault::Unavailable)]);
+    // Both listings are read, and one of the questions is not answered.
+    world.gateway.next_asks([None, None, Some(AskFault::Unavailable)]);
     let pass = world.compare_the_first().await;
     assert_eq!((pass.differences, pass.failed), (9, 1));
     assert_eq!(world.compare_the_first().await.differences, 10);
@@ -184,11 +189,11 @@ async fn a_question_that_fails_keeps_the_nightly_pass_from_no_other() {
 async fn a_nightly_pass_that_cannot_list_is_an_error_to_be_tried_again() {
     let world = World::new();
     world.gateway.all_asks(Some(AskFault::Unavailable));
-    world.billing.compare(at("2026-12-01T00:00"), at("2026-12-02T00:00")).await.unwrap_err();
+    world.billing.compare(at("2026-12-01T00:00"), at("2026-12-02T00:00"), || false).await.unwrap_err();
 }
 
 #[tokio::test]
-async fn a_refund_whose_webhook_was_lost_is_found_by_the_nightly_pass_of_its_payments_day() {
+async fn a_refund_whose_webhook_was_lost_is_found_by_the_nightly_pass() {
     let world = World::new();
     world.collect().await.unwrap();
     world.gateway.refund(&payment_id(), 30_000);
@@ -207,4 +212,186 @@ async fn a_paid_invoice_whose_subscription_did_not_move_on_is_healed_and_not_cha
     world.run().await;
     assert_eq!(world.attempts_sent(), [1]);
     world.assert_paid_once("healed");
+}
+
+#[tokio::test]
+async fn money_given_back_days_later_is_found_on_the_day_it_was_though_every_webhook_was_lost() {
+    for chargeback in [false, true] {
+        let world = World::new();
+        world.collect().await.unwrap();
+        world.go_to("2026-12-20T15:00");
+        if chargeback {
+            world.gateway.charge_back(&payment_id(), 30_000);
+        } else {
+            world.gateway.refund(&payment_id(), 30_000);
+        }
+        let pass = world.compare("2026-12-20T00:00", "2026-12-21T00:00").await;
+        assert_eq!((pass.settled, pass.differences, world.statuses()), (1, 0, ("refunded", "active")));
+        assert_eq!(world.notices(), ["receipt", "refunded"]);
+    }
+}
+
+#[tokio::test]
+async fn a_second_partial_refund_changes_no_status_and_is_found_with_the_day_the_payment_was_made() {
+    let world = World::new();
+    world.collect().await.unwrap();
+    world.gateway.refund(&payment_id(), 10_000);
+    world.go_to("2026-12-05T15:00");
+    world.gateway.refund(&payment_id(), 5_000);
+    assert_eq!(world.compare("2026-12-05T00:00", "2026-12-06T00:00").await.settled, 0);
+    assert_eq!(world.compare("2026-11-29T00:00", "2026-12-06T00:00").await.settled, 1);
+    assert_eq!(world.close().await.books.accounts.values().next().unwrap().refunded.minor, 15_000);
+}
+
+#[tokio::test]
+async fn another_sum_or_currency_at_portone_parks_the_invoice_once() {
+    for (minor, currency) in [(29_999, "KRW"), (30_001, "KRW"), (30_000, "USD"), (30_000, "JPY")] {
+        let world = World::new();
+        world.collect().await.unwrap();
+        world.gateway.set_amount(&payment_id(), Charged { minor, currency: currency.to_owned() });
+        assert_eq!(world.compare_the_first().await.differences, 1, "{minor} {currency}");
+        assert!(world.invoice().quarantine.is_some());
+        assert_eq!(world.compare_the_first().await.differences, 0, "it is a person's now");
+        assert_eq!(world.telemetry.alarms(), [EventKind::InvoiceQuarantined]);
+    }
+}
+
+#[tokio::test]
+async fn another_sum_under_a_payment_that_no_listing_shows_is_found_from_our_side() {
+    let world = World::new();
+    world.gateway.next([Behaviour::Pending]);
+    world.collect().await.unwrap();
+    world.go_to("2026-12-03T12:00");
+    world.gateway.approve_pending(&payment_id());
+    world.reconcile().await;
+    world.gateway.set_amount(&payment_id(), Charged { minor: 1, currency: "KRW".to_owned() });
+    world.gateway.put_payment(world.gateway_says().await, at("2026-11-01T00:00"));
+    assert_eq!(world.compare("2026-12-03T00:00", "2026-12-04T00:00").await.differences, 1);
+    assert!(world.invoice().quarantine.is_some());
+}
+
+#[tokio::test]
+async fn an_invoice_that_is_paid_here_and_not_paid_there_is_parked_and_nothing_is_guessed() {
+    let failed = SeenStatus::Failed { at: at("2026-12-01T10:00"), decline: Decline::no_method("X") };
+    for status in [failed, SeenStatus::Ready, SeenStatus::Pending] {
+        let world = World::new();
+        world.collect().await.unwrap();
+        world.gateway.set_status(&payment_id(), status.clone());
+        assert_eq!(world.compare_the_first().await.differences, 1, "{status:?}");
+        let why = format!("paid in our books, and {} at PortOne", status.name());
+        assert_eq!((world.invoice().quarantine, world.invoice().state.status()), (Some(why), "paid"));
+        // The customer keeps what they bought, is told nothing, and is billed for January as ever.
+        assert_eq!((world.subscription().state.status(), world.notices()), ("active", vec!["receipt"]));
+        assert_eq!(world.telemetry.alarms(), [EventKind::InvoiceQuarantined]);
+    }
+}
+
+#[tokio::test]
+async fn what_portone_does_not_know_or_calls_by_an_unknown_name_proves_nothing_and_is_recorded() {
+    let unknown: fn(&World) = |world| {
+        world.gateway.set_status(&payment_id(), SeenStatus::Other("NEW".to_owned()));
+    };
+    let absent: fn(&World) = |world| world.gateway.forget_payment(&payment_id());
+    for change in [unknown, absent] {
+        let world = World::new();
+        world.collect().await.unwrap();
+        change(&world);
+        assert_eq!(world.compare_the_first().await.differences, 1);
+        assert_eq!((world.invoice().quarantine, world.telemetry.alarms()), (None, vec![EventKind::BooksDiffer]));
+    }
+}
+
+#[tokio::test]
+async fn money_that_our_books_gave_back_and_portone_did_not_parks_the_invoice() {
+    for (given_back, stated) in [(30_000, 0), (30_000, 10_000), (10_000, 9_999)] {
+        let world = World::new();
+        world.collect().await.unwrap();
+        world.gateway.refund(&payment_id(), given_back);
+        world.compare_the_first().await;
+        world.gateway.set_refunded(&payment_id(), stated);
+        if stated == 0 {
+            world.gateway.set_status(&payment_id(), SeenStatus::Paid { at: at("2026-12-01T10:00") });
+        }
+        assert_eq!(world.compare_the_first().await.differences, 1, "{given_back} {stated}");
+        let why = format!("{given_back} KRW was given back in our books, and {stated} KRW at PortOne");
+        assert_eq!(world.invoice().quarantine, Some(why));
+    }
+}
+
+#[tokio::test]
+async fn money_that_moved_for_an_invoice_that_was_given_up_or_void_is_a_fact_and_settled() {
+    let given_up = World::where_charges(decline(SOFT));
+    given_up.run().await;
+    given_up.live_until("2026-12-10T00:00").await;
+    let void = World::where_charges(Behaviour::UnknownInFlight);
+    void.collect().await.unwrap();
+    void.customer_cancels();
+    void.go_to("2026-12-02T03:00");
+    void.compare_the_first().await;
+    for (world, before) in [(given_up, "uncollectible"), (void, "void")] {
+        assert_eq!(world.invoice().state.status(), before);
+        world.gateway.put_payment(seen(SeenStatus::Paid { at: world.now() }), world.now());
+        let pass = world.compare("2026-12-01T00:00", "2026-12-31T00:00").await;
+        assert_eq!((pass.settled, pass.differences, world.invoice().state.status()), (1, 0, "paid"), "{before}");
+    }
+}
+
+#[tokio::test]
+async fn a_refund_that_comes_while_the_listing_is_read_is_no_difference() {
+    let crossings = interleave_everywhere(
+        || {
+            let world = World::new();
+            crate::world::at_once(world.collect()).unwrap();
+            world
+        },
+        async |world| drop(world.billing.compare(at("2026-12-01T00:00"), at("2026-12-02T00:00"), || false).await),
+        async |world| {
+            world.gateway.refund(&payment_id(), 30_000);
+            world.billing.receive_webhook(&world.queue, &told(PaymentHint::Cancelled)).await.unwrap();
+        },
+        async |world, told| {
+            assert_eq!((world.statuses(), world.invoice().quarantine), (("refunded", "active"), None), "{told}");
+            assert_eq!(world.telemetry.alarms(), [], "{told}");
+        },
+    )
+    .await;
+    assert!(crossings > 5, "{crossings}");
+}
+
+#[tokio::test]
+async fn without_the_listing_by_creation_the_other_one_still_settles_and_the_pass_says_that_it_failed() {
+    let world = World::where_charges(Behaviour::UnknownButPaid);
+    world.collect().await.unwrap();
+    world.gateway.next_asks([Some(AskFault::Unavailable)]);
+    let pass = world.compare_the_first().await;
+    assert_eq!((pass.settled, pass.failed), (1, 1));
+    world.assert_paid_once("by the other listing");
+}
+
+#[tokio::test]
+async fn a_nightly_pass_that_is_late_stops_and_says_so() {
+    let world = World::where_charges(Behaviour::UnknownButPaid);
+    world.collect().await.unwrap();
+    let pass = world.billing.compare(at("2026-12-01T00:00"), at("2026-12-02T00:00"), || true).await.unwrap();
+    assert_eq!((pass.asked, pass.unfinished), (0, true));
+}
+
+#[tokio::test]
+async fn each_pass_tells_what_it_came_to() {
+    let world = World::new();
+    world.collect().await.unwrap();
+    world.gateway.forget_payment(&payment_id());
+    world.reconcile().await;
+    world.compare_the_first().await;
+    let passes: Vec<Signal> =
+        world.telemetry.signals().into_iter().filter(|signal| matches!(signal, Signal::Reconciled { .. })).collect();
+    let pass = |pass, asked, differences| Signal::Reconciled {
+        pass,
+        asked,
+        settled: 0,
+        differences,
+        failed: 0,
+        unfinished: false,
+    };
+    assert_eq!(passes, [pass("hourly", 0, None), pass("nightly", 1, Some(1))]);
 }

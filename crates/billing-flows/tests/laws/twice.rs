@@ -26,11 +26,11 @@ async fn a_collect_message_delivered_again_changes_nothing_more() {
     for way in every_way() {
         let world = World::where_charges(way.clone());
         let message = world.message();
-        world.billing.collect(&message).await.unwrap();
+        world.billing.collect(&world.queue, &message).await.unwrap();
         let (before, sent) = (world.tables(), world.attempts_sent());
         for minutes in [0, 1, 10] {
             world.minutes_pass(minutes);
-            world.billing.collect(&message).await.unwrap();
+            world.billing.collect(&world.queue, &message).await.unwrap();
         }
         assert_eq!((world.tables(), world.attempts_sent()), (before, sent), "{way:?}");
     }
@@ -41,9 +41,9 @@ async fn a_message_of_the_first_run_delivered_again_on_the_second_day_is_as_good
     let world = World::new();
     world.gateway.next([decline(SOFT)]);
     let message = world.message();
-    world.billing.collect(&message).await.unwrap();
+    world.billing.collect(&world.queue, &message).await.unwrap();
     world.go_to("2026-12-02T10:00");
-    world.billing.collect(&message).await.unwrap();
+    world.billing.collect(&world.queue, &message).await.unwrap();
     world.collect().await.unwrap();
     world.assert_paid_once("by an old message");
 }
@@ -60,7 +60,7 @@ async fn a_tick_delivered_twice_is_the_same_run() {
     assert_eq!(world.queue.messages(), first);
     for message in first {
         if let QueueMessage::Collect(message) = message {
-            world.billing.collect(&message).await.unwrap();
+            world.billing.collect(&world.queue, &message).await.unwrap();
         }
     }
     world.work_off().await;

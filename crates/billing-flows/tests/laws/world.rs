@@ -12,6 +12,7 @@ use billing_core::money::{Currency, Money};
 use billing_core::plan::{Catalogue, Locale, PlanType};
 use billing_core::private::Private;
 use billing_core::subscription::{self, Customer, Method, Subscription, SubscriptionKey};
+use billing_flows::close::Closing;
 use billing_flows::collect::Collected;
 use billing_flows::fake::{
     Behaviour, ManualClock, MemoryMailer, MemoryQueue, MemoryStore, QueueMessage, Recorder, ScriptedGateway,
@@ -19,7 +20,7 @@ use billing_flows::fake::{
 use billing_flows::mail::Sender;
 use billing_flows::notify::{Notified, notify};
 use billing_flows::plan_run::{plan_run, plan_shard};
-use billing_flows::ports::{Clock, CollectMessage, KeySeen, PaymentSeen, SeenStatus};
+use billing_flows::ports::{Clock, CollectMessage, Gateway, KeySeen, PaymentSeen, SeenStatus};
 use billing_flows::receive_webhook::{Hint, KeyHint, PaymentHint, Received, Webhook};
 use billing_flows::{Billing, FlowError, Settings};
 use jiff::SignedDuration;
@@ -99,12 +100,12 @@ impl World {
     /// The planner's message about the standard customer, of a run that is scheduled now.
     pub(crate) fn message(&self) -> CollectMessage {
         let (now, key) = (self.clock.now(), standard().key);
-        CollectMessage { run: now.to_string(), now, user_id: key.user_id, subscription_id: key.id }
+        CollectMessage { run: now.to_string(), now, user_id: key.user_id, subscription_id: key.id, asks: 0 }
     }
 
     /// A worker takes the standard customer's message.
     pub(crate) async fn collect(&self) -> Result<Collected, FlowError> {
-        self.billing.collect(&self.message()).await
+        self.billing.collect(&self.queue, &self.message()).await
     }
 
     /// A planner's tick now, its continuations, and workers for all that it finds. What fails is left to the next run.
@@ -123,7 +124,7 @@ impl World {
             }
             for message in messages {
                 match message {
-                    QueueMessage::Collect(message) => collected.push(self.billing.collect(&message).await),
+                    QueueMessage::Collect(message) => collected.push(self.billing.collect(&self.queue, &message).await),
                     QueueMessage::Plan(message) => {
                         drop(plan_shard(&self.store, &self.queue, &self.telemetry, message, || false).await);
                     }
@@ -139,7 +140,34 @@ impl World {
 
     /// The nightly pass over the first of December.
     pub(crate) async fn compare_the_first(&self) -> billing_flows::reconcile::Reconciled {
-        self.billing.compare(at("2026-12-01T00:00"), at("2026-12-02T00:00")).await.unwrap()
+        self.compare("2026-12-01T00:00", "2026-12-02T00:00").await
+    }
+
+    /// The nightly pass over a span of its own.
+    pub(crate) async fn compare(&self, from: &str, until: &str) -> billing_flows::reconcile::Reconciled {
+        self.billing.compare(at(from), at(until), || false).await.unwrap()
+    }
+
+    /// What `PortOne` says of the standard customer's December.
+    pub(crate) async fn gateway_says(&self) -> PaymentSeen {
+        self.payment(&payment_id()).await
+    }
+
+    pub(crate) async fn payment(&self, id: &PaymentId) -> PaymentSeen {
+        self.gateway.payment(id).await.unwrap().unwrap()
+    }
+
+    /// The books of December, now.
+    pub(crate) async fn close(&self) -> Closing {
+        self.billing.close(december()).await.unwrap()
+    }
+
+    /// Every message that was held back comes back, after its wait.
+    pub(crate) async fn come_back(&self) {
+        for (message, wait) in self.queue.take_held_back() {
+            self.clock.advance(wait);
+            drop(self.billing.collect(&self.queue, &message).await);
+        }
     }
 
     /// The notifier gets every event that is not mailed yet, oldest first.

@@ -253,8 +253,12 @@ pub(crate) fn succeeded(
         cancellation.settles = None;
     }
     let all = payment.cancelled().0 >= payment.order.total;
-    payment.status = if all { PaymentStatus::Cancelled } else { PaymentStatus::PartialCancelled };
-    payment.status_changed_at = now;
+    let status = if all { PaymentStatus::Cancelled } else { PaymentStatus::PartialCancelled };
+    // PortOne does not say whether a second partial refund counts: the less helpful answer is taken here.
+    if payment.status != status {
+        payment.status = status;
+        payment.status_changed_at = now;
+    }
     payment.updated_at = now;
     let mut changes = Vec::new();
     if let Some(cancellation) = payment.cancellations.get(place) {

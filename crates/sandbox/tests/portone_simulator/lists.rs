@@ -47,6 +47,24 @@ async fn payments_are_found_by_status_time_and_text() {
 }
 
 #[tokio::test]
+async fn money_given_back_later_is_listed_by_change_of_status_and_a_second_part_is_no_change() {
+    let bench = charged(2).await;
+    let since = |by: &str, from: &str| json!({"filter": {"timestampType": by, "from": from, "sortBy": "STATUS_CHANGED_AT", "sortOrder": "ASC"}});
+    for (days, amount) in [(1, 100), (2, 200)] {
+        bench.advance(SignedDuration::from_hours(24 * days));
+        let part = json!({"reason": "asked", "amount": amount});
+        assert_eq!(bench.post("/payments/payment00/cancel", part).await.0, 200);
+    }
+    let (_, first) = bench.list("/payments", &since("STATUS_CHANGED_AT", "2026-11-23T00:00:00Z")).await;
+    assert_eq!(ids(&first), ["payment00"]);
+    assert_eq!(first["items"][0]["amount"]["cancelled"], 300);
+    let (_, second) = bench.list("/payments", &since("STATUS_CHANGED_AT", "2026-11-24T00:00:00Z")).await;
+    assert_eq!(ids(&second), [] as [&str; 0]);
+    let (_, created) = bench.list("/payments", &since("CREATED_AT", "2026-11-23T00:00:00Z")).await;
+    assert_eq!(ids(&created), [] as [&str; 0]);
+}
+
+#[tokio::test]
 async fn a_list_may_be_asked_for_in_the_body_as_well() {
     let bench = charged(2).await;
     let request = bench.request(Method::GET, "/payments").body(json!({"page": {"size": 1}}).to_string());

@@ -27,6 +27,10 @@ async fn the_control_api_refuses_nonsense_with_a_reason_and_changes_nothing() {
         assert_eq!(status, 400, "{path} {body}: {answer}");
         assert!(answer["error"].as_str().unwrap().len() > 10, "{path} {body}: {answer}");
     }
+    for month in ["", "?month=december", "?month=2026-12-01", "?month=2026-12&format=xml"] {
+        let url = sandbox.url("console", &format!("/api/books{month}"));
+        assert_eq!(sandbox.http().get(url).send().await.unwrap().status(), 400, "{month}");
+    }
     let (status, _) = sandbox.try_post("/api/triggers/nobody", json!({})).await;
     assert_eq!(status, 404);
     assert_eq!(sandbox.get("/api/portone/faults").await, before);
