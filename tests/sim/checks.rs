@@ -11,7 +11,6 @@ use billing_core::event::{Event, EventKey, EventKind};
 use billing_core::id::PaymentId;
 use billing_core::invoice::{Invoice, State};
 use billing_core::notice::NoticeBody;
-use billing_core::subscription;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a world came to.
@@ -113,7 +112,7 @@ fn owed(world: &World, owes: &[Owes], until: Timestamp, invoices: &[Invoice], ta
             continue;
         };
         let is_over = subscription.has_ended();
-        let mut is_parked = matches!(subscription.state, subscription::State::Parked { .. });
+        let mut is_parked = false;
         let mut period = person.first;
         let mut ended = false;
         while period.due_at() <= until && !ended && !is_parked {

@@ -133,6 +133,9 @@ impl Row {
     }
 }
 
+/// Who waits for the answer to which charge: payment id, idempotency key, task. A charge that is decided is waited for in vain.
+type Waiting = (PaymentId, String, TaskId);
+
 #[derive(Default)]
 struct State {
     teller: Option<Teller>,
@@ -140,7 +143,7 @@ struct State {
     answers: BTreeMap<String, (Sent, Timestamp, Kept)>,
     keys: BTreeMap<BillingKey, KeySeen>,
     verdicts: BTreeMap<BillingKey, Vec<Verdict>>,
-    waiting: BTreeSet<(PaymentId, TaskId)>,
+    waiting: BTreeSet<Waiting>,
     sent: Vec<(Sent, Timestamp)>,
     decided: Vec<Decided>,
     approvals: Vec<Approval>,
@@ -192,7 +195,7 @@ impl Slot {
 /// A client that waits for an answer; it stops waiting when it is dropped.
 struct Client {
     state: Arc<Mutex<State>>,
-    place: (PaymentId, TaskId),
+    place: Waiting,
 }
 
 impl Drop for Client {
@@ -337,8 +340,8 @@ impl PortOne {
         };
         let is_resend = state.sent.iter().any(|(before, _)| before.payment_id == sent.payment_id);
         let journey = self.cx.journey(is_resend);
-        let place = (sent.payment_id.clone(), task);
-        if state.waiting.iter().any(|(id, other)| *id == sent.payment_id && *other != task) {
+        let place = (sent.payment_id.clone(), sent.key.clone(), task);
+        if state.waiting.iter().any(|(id, _, other)| *id == sent.payment_id && *other != task) {
             self.cx.violation(format!("two workers charge {} at once", sent.payment_id));
         }
         let first = state.sent.iter().find(|(before, _)| before.key == sent.key);
@@ -420,6 +423,7 @@ impl PortOne {
         let now = self.cx.now();
         let (answer, verdict) = {
             let mut state = lock(&self.state);
+            state.waiting.retain(|(_, key, _)| *key != sent.key);
             let verdict = state.verdict(&sent.billing_key);
             state.decided.push(Decided { sent: sent.clone(), verdict, at: now });
             let answer = match verdict {
