@@ -142,6 +142,11 @@ mod tests {
     }
 
     #[test]
+    fn a_billing_key_is_shown_only_when_it_is_asked_for() {
+        assert_eq!(BillingKey::new("billing-key-1").expose(), "billing-key-1");
+    }
+
+    #[test]
     fn the_last_four_digits_are_read_from_a_masked_number() {
         assert_eq!(last_four("1234-56**-****-7890").as_deref(), Some("7890"));
         assert_eq!(last_four("123456******123*"), None);

@@ -198,6 +198,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn books_are_closed_by_the_month_a_period_lies_in() {
+        assert_eq!(Period::starting(date(2026, 12, 17)).month_id(), "2026-12");
+        assert_eq!(Period::starting(date(2027, 1, 1)).month_id(), "2027-01");
+    }
+
+    #[test]
+    fn a_period_is_stored_as_its_id() {
+        let period = Period::starting(date(2026, 12, 1));
+        assert_eq!(toml::Value::try_from(period).unwrap().as_str(), Some("2026-12-01"));
+        assert_eq!(toml::Value::from("2026-12-01").try_into::<Period>(), Ok(period));
+        assert!(toml::Value::from("2026-12").try_into::<Period>().is_err());
+    }
+
     proptest! {
         #[test]
         fn periods_tile_time_without_gap_or_overlap(offset in 0i64..20_000) {

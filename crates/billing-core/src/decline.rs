@@ -184,6 +184,21 @@ mod tests {
     fn a_pg_survives_its_name() {
         for name in ["TOSSPAYMENTS", "INICIS_V2", "KCP_V2", "NICE_V2", "PAYPAL_V2", "SMARTRO_V2"] {
             assert_eq!(Pg::from_provider(name).provider(), name);
+            assert_eq!(toml::Value::try_from(Pg::from_provider(name)).unwrap().as_str(), Some(name));
+        }
+    }
+
+    #[test]
+    fn a_charge_may_stay_undecided_at_paypal_and_at_a_pg_nobody_knows() {
+        for (provider, may) in [
+            ("PAYPAL_V2", true),
+            ("SMARTRO_V2", true),
+            ("TOSSPAYMENTS", false),
+            ("INICIS_V2", false),
+            ("KCP_V2", false),
+            ("NICE_V2", false),
+        ] {
+            assert_eq!(Pg::from_provider(provider).may_be_undecided(), may, "{provider}");
         }
     }
 }

@@ -220,6 +220,22 @@ mod tests {
     }
 
     #[test]
+    fn only_what_a_person_must_look_at_alarms() {
+        let alarms: Vec<_> = EventKind::ALL.into_iter().filter(|kind| kind.alarms()).map(EventKind::name).collect();
+        assert_eq!(
+            alarms,
+            [
+                "payment_refused",
+                "invoice_superseded",
+                "invoice_quarantined",
+                "unknown_payment",
+                "dispute",
+                "books_differ"
+            ]
+        );
+    }
+
+    #[test]
     fn a_cause_survives_its_text() {
         for text in ["run:2026-12-01T01:00:00Z", "webhook:wh_1", "api:req-1", "reconcile:2026-12-01T01:30:00Z"] {
             assert_eq!(Cause::parse(text).to_string(), text);

@@ -442,6 +442,8 @@ pub(crate) fn after_refusal(now: Timestamp) -> Timestamp {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    mod attempts;
+
     use super::*;
     use crate::subscription::tests::{at, method, period, standard};
 
@@ -521,5 +523,51 @@ pub(crate) mod tests {
         assert_eq!((new.revision, new.attempts.len(), new.state.status()), (1, 1, "open"));
         let last = Invoice { revision: MAX_REVISION, ..charging() };
         assert!(last.superseded(&store, at(NOON)).is_none());
+    }
+
+    #[test]
+    fn what_replaces_a_used_up_payment_id_begins_anew_and_says_how_the_last_attempt_ended() {
+        let later = at("2026-12-01T10:05:00+09:00");
+        let (_, new) = charging().superseded(&StoreId::new("store-1").unwrap(), later).unwrap();
+        assert_eq!((new.version, new.updated_at), (1, later));
+        assert_eq!(new.step(None, later), Step::Attempt);
+        let last = new.attempts.last().unwrap();
+        assert_eq!(last.outcome, Some(Outcome::Refused("MAX_TRANSACTION_COUNT_REACHED".to_owned())));
+        assert_eq!(last.ended_at, Some(later));
+    }
+
+    #[test]
+    fn an_invoice_is_voided_only_while_it_is_unpaid_and_no_attempt_is_under_way() {
+        let later = at("2026-12-01T10:05:00+09:00");
+        let failed = charging().moved_to(State::Failed { retry_at: None }, at(NOON));
+        for unpaid in [opened(), failed] {
+            let void = unpaid.voided(later).unwrap();
+            assert_eq!((void.state, void.updated_at), (State::Void { at: later }, later));
+        }
+        for state in [
+            State::Unknown { since: later },
+            State::Pending { since: later },
+            State::Paid { at: later },
+            State::Uncollectible { at: later },
+        ] {
+            let other = charging().moved_to(state, at(NOON));
+            assert!(other.voided(later).is_none(), "{:?}", other.state);
+        }
+        assert!(charging().voided(later).is_none());
+    }
+
+    #[test]
+    fn the_end_of_an_attempt_has_one_name_in_tables_and_logs() {
+        let declined = Decline { reason: crate::decline::Reason::Expired, code: "X".to_owned() };
+        let ends = [
+            Outcome::Paid,
+            Outcome::Declined(declined),
+            Outcome::Pending,
+            Outcome::Unknown,
+            Outcome::Refused("X".to_owned()),
+            Outcome::Lost,
+        ];
+        let names = ends.map(|end| end.name());
+        assert_eq!(names, ["paid", "declined", "pending", "unknown", "refused", "lost"]);
     }
 }

@@ -156,3 +156,20 @@ impl NoticeBody {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invoice::tests::opened;
+
+    #[test]
+    fn a_notice_survives_being_stored_with_its_moments_in_milliseconds() {
+        let until = Timestamp::from_millisecond(1_796_086_800_123).unwrap();
+        let body =
+            NoticeBody::PaymentFailed { bought: opened().bought(), reason: Reason::Expired, retried: false, until };
+        let notice = Notice { to: Private::new("kim@example.com"), name: None, locale: Locale::Ko, body };
+        let stored = toml::Value::try_from(&notice).unwrap();
+        assert_eq!(stored["body"]["until"].as_integer(), Some(1_796_086_800_123));
+        assert_eq!(stored.try_into::<Notice>(), Ok(notice));
+    }
+}

@@ -241,6 +241,36 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_team_is_sold() {
+        assert_eq!(catalogue().monthly(PlanType::Standard, 100, Currency::Usd).unwrap().minor(), 90_000);
+    }
+
+    #[test]
+    fn a_catalogue_says_whose_it_is_and_how_long_a_trial_lasts() {
+        assert_eq!((catalogue().brand(), catalogue().trial_days()), ("Sivera", 14));
+    }
+
+    #[test]
+    fn a_plan_has_one_name_in_tables_and_in_the_catalogue() {
+        for plan in [PlanType::Free, PlanType::Standard, PlanType::Pro] {
+            assert_eq!(toml::Value::try_from(plan).unwrap().as_str(), Some(plan.key()));
+        }
+    }
+
+    #[test]
+    fn english_is_for_those_who_ask_for_it_and_korean_for_all_others() {
+        for (tag, locale) in
+            [("en", Locale::En), ("EN-us", Locale::En), ("ko-KR", Locale::Ko), ("ja", Locale::Ko), ("", Locale::Ko)]
+        {
+            assert_eq!(Locale::from_tag(tag), locale, "{tag}");
+        }
+        for locale in [Locale::Ko, Locale::En] {
+            assert_eq!(Locale::from_tag(locale.tag()), locale);
+            assert_eq!(toml::Value::try_from(locale).unwrap().as_str(), Some(locale.tag()));
+        }
+    }
+
+    #[test]
     fn what_is_not_sold_is_refused() {
         let catalogue = catalogue();
         assert_eq!(catalogue.monthly(PlanType::Pro, 1, Currency::Krw), Err(PlanError::NotSold(PlanType::Pro)));

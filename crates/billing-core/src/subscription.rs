@@ -243,6 +243,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::money::Currency;
     use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     pub(crate) fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -322,6 +323,30 @@ pub(crate) mod tests {
             Due::Collect(period("2026-12-01"))
         );
         assert_eq!(late.with_method(&method("billing-key-1"), now), None);
+    }
+
+    #[test]
+    fn a_deleted_method_is_taken_away_and_another_stays() {
+        let none = standard().without_method(&BillingKey::new("billing-key-1")).unwrap();
+        assert_eq!((none.method, none.version, none.state), (None, 2, standard().state));
+        assert_eq!(standard().without_method(&BillingKey::new("billing-key-2")), None);
+    }
+
+    fn shard(id: &str) -> u8 {
+        let key = SubscriptionKey { id: SubscriptionId::new(id).unwrap(), ..standard().key };
+        Subscription { key, ..standard() }.due_shard()
+    }
+
+    #[test]
+    fn a_subscription_never_leaves_its_shard() {
+        // Deriving it otherwise would leave rows in shards where they are no longer written.
+        assert_eq!(["sub_1", "sub_2", "sub_3", "sub_4"].map(shard), [3, 2, 0, 2]);
+    }
+
+    #[test]
+    fn subscriptions_lie_in_every_shard() {
+        let used: BTreeSet<u8> = (0..100).map(|n| shard(&format!("sub_{n}"))).collect();
+        assert_eq!(used, (0..DUE_SHARDS).collect());
     }
 
     #[test]

@@ -1,3 +1,5 @@
+mod give_up;
+
 use super::*;
 use crate::calendar;
 use crate::decline::Reason;
