@@ -184,6 +184,14 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_beyond_the_calendar_falls_due_at_its_end() {
+        assert_eq!(moment(Date::MAX, BILLING_HOUR), Timestamp::MAX);
+        assert_eq!(first_of_next_month(Date::MAX), Date::MAX);
+        assert_eq!(next_billing_morning(Timestamp::MAX), Timestamp::MAX);
+        assert_eq!(morning_after(Timestamp::MAX, 1), Timestamp::MAX);
+    }
+
+    #[test]
     fn banks_are_down_from_half_past_eleven_to_half_past_midnight() {
         for (time, down) in [("23:29", false), ("23:30", true), ("00:00", true), ("00:29", true), ("00:30", false)] {
             assert_eq!(banks_are_down(at(&format!("2026-12-01T{time}:00+09:00"))), down, "{time}");

@@ -208,6 +208,7 @@ mod tests {
     fn events_sort_by_time() {
         let at = |ms| Timestamp::from_millisecond(ms).unwrap();
         assert!(Event::id_at(at(999), "9") < Event::id_at(at(1_000), "1"));
+        assert!(Event::id_at(at(999_999_999_999), "9") < Event::id_at(at(1_000_000_000_000), "1"));
         assert!(Event::id_at(at(1_764_550_800_000), "1") < Event::id_at(at(1_764_550_800_000), "2"));
     }
 

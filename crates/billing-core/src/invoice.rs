@@ -443,6 +443,7 @@ pub(crate) fn after_refusal(now: Timestamp) -> Timestamp {
 #[cfg(test)]
 pub(crate) mod tests {
     mod attempts;
+    mod opening;
 
     use super::*;
     use crate::subscription::tests::{at, method, period, standard};
@@ -521,8 +522,34 @@ pub(crate) mod tests {
         assert_eq!(old.superseded_by.as_ref(), Some(&new.payment_id));
         assert_ne!(old.payment_id, new.payment_id);
         assert_eq!((new.revision, new.attempts.len(), new.state.status()), (1, 1, "open"));
-        let last = Invoice { revision: MAX_REVISION, ..charging() };
-        assert!(last.superseded(&store, at(NOON)).is_none());
+    }
+
+    #[test]
+    fn the_ninth_revision_of_a_payment_id_is_the_last() {
+        let store = StoreId::new("store-1").unwrap();
+        let superseded = |revision| Invoice { revision, ..charging() }.superseded(&store, at(NOON));
+        assert_eq!(superseded(8).unwrap().1.revision, 9);
+        assert!(superseded(9).is_none());
+    }
+
+    #[test]
+    fn an_invoice_that_was_paid_is_not_replaced_whatever_became_of_the_money() {
+        let paid_at = at(NOON);
+        for state in [
+            State::Paid { at: paid_at },
+            State::PartiallyRefunded { paid_at, refunded: opened().amount },
+            State::Refunded { paid_at },
+        ] {
+            let paid = charging().moved_to(state, paid_at);
+            assert!(paid.superseded(&StoreId::new("store-1").unwrap(), paid_at).is_none(), "{:?}", paid.state);
+        }
+    }
+
+    #[test]
+    fn portone_is_asked_whether_an_attempt_is_lost_only_after_it_forgot_the_key_and_not_re_sent_shortly_before() {
+        let kept = SignedDuration::from_hours(3);
+        assert!(RESEND_WINDOW < kept && kept < LOST_AFTER);
+        assert!(LEASE > SignedDuration::from_secs(90), "the worker's own read timeout");
     }
 
     #[test]

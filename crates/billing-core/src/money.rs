@@ -206,6 +206,7 @@ mod tests {
     fn currencies_do_not_mix() {
         let usd = Money::new(1, Currency::Usd).unwrap();
         assert_eq!(krw(1).plus(usd), Err(MoneyError::Mixed(Currency::Krw, Currency::Usd)));
+        assert_eq!(usd.minus(krw(1)), Err(MoneyError::Mixed(Currency::Usd, Currency::Krw)));
     }
 
     #[test]

@@ -293,6 +293,24 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_is_called_by_its_name_in_the_customers_language() {
+        let text = TEXT.replace("ko = \"Standard\"", "ko = \"스탠더드\"");
+        let catalogue = Catalogue::parse(&text).unwrap();
+        assert_eq!(catalogue.name(PlanType::Standard, Locale::Ko), "스탠더드");
+        assert_eq!(catalogue.name(PlanType::Standard, Locale::En), "Standard");
+        assert_eq!(catalogue.name(PlanType::Free, Locale::Ko), "free", "what is not sold has no other name");
+    }
+
+    #[test]
+    fn the_months_have_their_english_names() {
+        let names: Vec<&str> = (0..=13).map(month_in_english).collect();
+        assert_eq!(
+            names.join(" "),
+            " January February March April May June July August September October November December "
+        );
+    }
+
+    #[test]
     fn a_wrong_catalogue_says_what_is_wrong() {
         for (from, to) in [
             ("KRW = 10000", "KRW = 0"),
@@ -300,6 +318,8 @@ mod tests {
             ("KRW = 10000", "KRW = 10000, EUR = 5"),
             ("max_seats = 100", "max_seats = 0"),
             ("max_seats = 100", "max_seats = 4000000000"),
+            ("price_per_seat = { KRW = 10000, USD = 900 }", "price_per_seat = {}"),
+            ("[plans.standard]", "[plans.free]"),
             ("brand = \"Sivera\"", "brand = \" \""),
             ("[plans.standard]", "[plans.gold]"),
             ("trial_days = 14", "trial_days = 14\nsurprise = 1"),

@@ -314,6 +314,30 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_trial_lasts_to_its_last_minute() {
+        let trial_end = at("2026-12-06T15:00:00+09:00");
+        let state = State::Active { next: Some(period("2026-12-06")) };
+        let trial = Subscription { trial_end: Some(trial_end), state, ..standard() };
+        assert_eq!(trial.due_at(), Some(trial_end));
+        assert_eq!(trial.paid(period("2026-12-06")).unwrap().due_at(), Some(at("2027-01-01T10:00:00+09:00")));
+    }
+
+    #[test]
+    fn what_is_owed_is_collected_although_the_subscription_ends_with_it() {
+        let late = standard().declined(period("2026-12-01"), at("2026-12-02T10:00:00+09:00")).unwrap();
+        let ending = Subscription { cancel_at_period_end: true, ..late };
+        assert_eq!(ending.due(at("2026-12-02T10:00:00+09:00")), Due::Collect(period("2026-12-01")));
+    }
+
+    #[test]
+    fn a_parked_subscription_may_be_cancelled_but_no_method_makes_it_due() {
+        let parked = standard().parked(period("2026-12-01")).unwrap();
+        let now = at("2026-12-02T15:00:00+09:00");
+        assert_eq!(parked.canceled(now).unwrap().state, State::Canceled { at: now });
+        assert_eq!(parked.with_method(&method("billing-key-2"), now).unwrap().due(Timestamp::MAX), Due::Nothing);
+    }
+
+    #[test]
     fn a_new_method_makes_what_is_owed_due_at_once() {
         let late = standard().declined(period("2026-12-01"), at("2026-12-04T10:00:00+09:00")).unwrap();
         let now = at("2026-12-02T15:00:00+09:00");

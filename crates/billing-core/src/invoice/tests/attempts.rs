@@ -45,6 +45,30 @@ fn a_declined_method_is_tried_again_from_its_moment_on() {
 }
 
 #[test]
+fn what_is_settled_or_void_is_not_attempted_even_with_a_new_method() {
+    let then = at(NOON);
+    for state in [
+        State::Paid { at: then },
+        State::Uncollectible { at: then },
+        State::Void { at: then },
+        State::PartiallyRefunded { paid_at: then, refunded: opened().amount },
+        State::Refunded { paid_at: then },
+    ] {
+        let settled = charging().moved_to(state, then);
+        assert_eq!(settled.step(Some(&method("billing-key-2")), at(RETRY)), Step::Nothing, "{:?}", settled.state);
+    }
+}
+
+#[test]
+fn an_attempt_keeps_what_it_charges_and_what_brought_it_about() {
+    let failed = charging().moved_to(State::Failed { retry_at: None }, at(NOON));
+    let claimed = failed.claimed(&method("billing-key-2"), "run:2".to_owned(), at(LATER)).unwrap();
+    let attempt = claimed.attempts.last().unwrap();
+    assert_eq!((&attempt.method, attempt.cause.as_str()), (&method("billing-key-2"), "run:2"));
+    assert_eq!((attempt.started_at, attempt.ended_at), (at(LATER), None));
+}
+
+#[test]
 fn a_lease_is_over_at_the_moment_it_ends() {
     let end = at("2026-12-01T10:03:00+09:00");
     assert_eq!(charging().step(None, end), Step::Ask);
