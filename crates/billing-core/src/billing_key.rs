@@ -136,9 +136,51 @@ pub fn last_four(masked: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn registered(method: MethodKind, card: Option<CardInfo>) -> RegisteredKey {
+        RegisteredKey {
+            user_id: UserId::new("user_456").unwrap(),
+            created_at: Timestamp::UNIX_EPOCH,
+            billing_key: BillingKey::new("billing-key-1"),
+            customer_id: "user_456".to_owned(),
+            method,
+            card,
+            paypal_email: None,
+            is_default: true,
+            status: KeyStatus::Active,
+            channel_key: None,
+            pg: None,
+            issue_id: None,
+        }
+    }
+
     #[test]
     fn a_billing_key_does_not_print() {
         assert_eq!(format!("{:?}", BillingKey::new("billing-key-1")), "[billing key]");
+    }
+
+    #[test]
+    fn a_billing_key_is_shown_only_when_it_is_asked_for() {
+        assert_eq!(BillingKey::new("billing-key-1").expose(), "billing-key-1");
+    }
+
+    #[test]
+    fn a_customer_knows_a_card_by_its_name_or_its_issuer_and_its_last_digits() {
+        let card = CardInfo {
+            name: Some("신한카드".to_owned()),
+            issuer: Some("SHINHAN".to_owned()),
+            brand: None,
+            last4: Some("1234".to_owned()),
+        };
+        let named = registered(MethodKind::Card, Some(card.clone())).label();
+        assert_eq!((named.name.as_deref(), named.last4.as_deref()), (Some("신한카드"), Some("1234")));
+        let issued = registered(MethodKind::Card, Some(CardInfo { name: None, ..card })).label();
+        assert_eq!(issued.name.as_deref(), Some("SHINHAN"));
+    }
+
+    #[test]
+    fn a_method_that_is_no_card_is_known_by_its_kind() {
+        let label = registered(MethodKind::Paypal, None).label();
+        assert_eq!(label, MethodLabel { kind: MethodKind::Paypal, name: None, last4: None });
     }
 
     #[test]

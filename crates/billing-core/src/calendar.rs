@@ -195,6 +195,14 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_beyond_the_calendar_falls_due_at_its_end() {
+        assert_eq!(moment(Date::MAX, BILLING_HOUR), Timestamp::MAX);
+        assert_eq!(first_of_next_month(Date::MAX), Date::MAX);
+        assert_eq!(next_billing_morning(Timestamp::MAX), Timestamp::MAX);
+        assert_eq!(morning_after(Timestamp::MAX, 1), Timestamp::MAX);
+    }
+
+    #[test]
     fn banks_are_down_from_half_past_eleven_to_half_past_midnight() {
         for (time, down) in [("23:29", false), ("23:30", true), ("00:00", true), ("00:29", true), ("00:30", false)] {
             assert_eq!(banks_are_down(at(&format!("2026-12-01T{time}:00+09:00"))), down, "{time}");
@@ -207,6 +215,20 @@ mod tests {
         for wrong in ["2026-12", "2026-13-01", "", "2026-12-01T00:00", "2026-02-30", "20261201"] {
             assert!(Period::parse(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn books_are_closed_by_the_month_a_period_lies_in() {
+        assert_eq!(Period::starting(date(2026, 12, 17)).month_id(), "2026-12");
+        assert_eq!(Period::starting(date(2027, 1, 1)).month_id(), "2027-01");
+    }
+
+    #[test]
+    fn a_period_is_stored_as_its_id() {
+        let period = Period::starting(date(2026, 12, 1));
+        assert_eq!(toml::Value::try_from(period).unwrap().as_str(), Some("2026-12-01"));
+        assert_eq!(toml::Value::from("2026-12-01").try_into::<Period>(), Ok(period));
+        assert!(toml::Value::from("2026-12").try_into::<Period>().is_err());
     }
 
     proptest! {

@@ -184,6 +184,61 @@ mod tests {
     fn a_pg_survives_its_name() {
         for name in ["TOSSPAYMENTS", "INICIS_V2", "KCP_V2", "NICE_V2", "PAYPAL_V2", "SMARTRO_V2"] {
             assert_eq!(Pg::from_provider(name).provider(), name);
+            assert_eq!(toml::Value::try_from(Pg::from_provider(name)).unwrap().as_str(), Some(name));
+        }
+    }
+
+    #[test]
+    fn a_pg_is_the_same_in_its_old_and_its_current_form() {
+        for name in ["INICIS", "KCP", "NICE", "PAYPAL"] {
+            assert_eq!(Pg::from_provider(name).provider(), format!("{name}_V2"));
+        }
+    }
+
+    #[test]
+    fn an_order_name_may_be_as_long_as_the_pg_takes() {
+        for (name, bytes) in [
+            ("TOSSPAYMENTS", 100),
+            ("KCP_V2", 100),
+            ("PAYPAL_V2", 100),
+            ("INICIS_V2", 40),
+            ("NICE_V2", 40),
+            ("SMARTRO_V2", 40),
+        ] {
+            assert_eq!(Pg::from_provider(name).order_name_bytes(), bytes, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        for soft in
+            [Reason::InsufficientFunds, Reason::LimitExceeded, Reason::Refused, Reason::Unavailable, Reason::Unknown]
+        {
+            assert_eq!(soft.severity(), Severity::Soft, "{soft:?}");
+        }
+        for hard in [Reason::Expired, Reason::LostOrStolen, Reason::Invalid, Reason::Closed, Reason::NoMethod] {
+            assert_eq!(hard.severity(), Severity::Hard, "{hard:?}");
+        }
+    }
+
+    #[test]
+    fn a_code_longer_than_any_pgs_is_cut() {
+        let long = "X".repeat(200);
+        assert_eq!(Decline::from_pg(&Pg::Kcp, &long).code.len(), MAX_CODE_BYTES);
+        assert_eq!(Decline::no_method(&long).code.len(), MAX_CODE_BYTES);
+    }
+
+    #[test]
+    fn a_charge_may_stay_undecided_at_paypal_and_at_a_pg_nobody_knows() {
+        for (provider, may) in [
+            ("PAYPAL_V2", true),
+            ("SMARTRO_V2", true),
+            ("TOSSPAYMENTS", false),
+            ("INICIS_V2", false),
+            ("KCP_V2", false),
+            ("NICE_V2", false),
+        ] {
+            assert_eq!(Pg::from_provider(provider).may_be_undecided(), may, "{provider}");
         }
     }
 }

@@ -131,5 +131,6 @@ mod tests {
             assert!(Ladder::new(wrong.clone()).is_err(), "{wrong:?}");
         }
         assert!(Ladder::new(vec![2, 7]).is_ok());
+        assert!(Ladder::new(vec![1, 2, 27]).is_ok());
     }
 }

@@ -218,6 +218,7 @@ mod tests {
     fn events_sort_by_time() {
         let at = |ms| Timestamp::from_millisecond(ms).unwrap();
         assert!(Event::id_at(at(999), "9") < Event::id_at(at(1_000), "1"));
+        assert!(Event::id_at(at(999_999_999_999), "9") < Event::id_at(at(1_000_000_000_000), "1"));
         assert!(Event::id_at(at(1_764_550_800_000), "1") < Event::id_at(at(1_764_550_800_000), "2"));
     }
 
@@ -227,6 +228,22 @@ mod tests {
             let text = toml::Value::try_from(kind).unwrap();
             assert_eq!(text.as_str(), Some(kind.name()));
         }
+    }
+
+    #[test]
+    fn only_what_a_person_must_look_at_alarms() {
+        let alarms: Vec<_> = EventKind::ALL.into_iter().filter(|kind| kind.alarms()).map(EventKind::name).collect();
+        assert_eq!(
+            alarms,
+            [
+                "payment_refused",
+                "invoice_superseded",
+                "invoice_quarantined",
+                "unknown_payment",
+                "dispute",
+                "books_differ"
+            ]
+        );
     }
 
     #[test]

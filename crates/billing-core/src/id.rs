@@ -157,6 +157,15 @@ mod tests {
     }
 
     #[test]
+    fn a_payment_id_of_another_shape_is_no_invoice_of_ours() {
+        let is_ours = |id: &str| PaymentId::new(id).unwrap().is_ours();
+        assert!(is_ours("invXMNEIDRFNBPRBQBF3BL5TXR7PTI3ZEVW"));
+        assert!(!is_ours("ordXMNEIDRFNBPRBQBF3BL5TXR7PTI3ZEVW"), "another start");
+        assert!(!is_ours("invXMNEIDRFNBPRBQBF3BL5TXR7PTI3ZEV"), "too short");
+        assert!(!is_ours("invXMNEIDRFNBPRBQBF3BL5TXR7PTI3ZEVWX"), "too long");
+    }
+
+    #[test]
     fn each_attempt_has_its_own_idempotency_key() {
         let id = derive("store-1", "sub_1", "2026-12-01", 0);
         assert_eq!(id.idempotency_key(1), format!("{id}-1"));
@@ -167,7 +176,8 @@ mod tests {
     fn an_id_from_outside_is_bounded() {
         assert!(UserId::new("").is_err());
         assert!(UserId::new("a\nb").is_err());
-        assert!(UserId::new("x".repeat(MAX_ID_BYTES + 1)).is_err());
+        assert!(UserId::new("x".repeat(257)).is_err());
+        assert!(UserId::new("x".repeat(256)).is_ok());
         assert!(UserId::new("user_456").is_ok());
     }
 

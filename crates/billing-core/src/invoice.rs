@@ -450,6 +450,9 @@ pub(crate) fn after_refusal(now: Timestamp) -> Timestamp {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    mod attempts;
+    mod opening;
+
     use super::*;
     use crate::subscription::tests::{at, method, period, standard};
 
@@ -527,7 +530,79 @@ pub(crate) mod tests {
         assert_eq!(old.superseded_by.as_ref(), Some(&new.payment_id));
         assert_ne!(old.payment_id, new.payment_id);
         assert_eq!((new.revision, new.attempts.len(), new.state.status()), (1, 1, "open"));
-        let last = Invoice { revision: MAX_REVISION, ..charging() };
-        assert!(last.superseded(&store, at(NOON)).is_none());
+    }
+
+    #[test]
+    fn the_ninth_revision_of_a_payment_id_is_the_last() {
+        let store = StoreId::new("store-1").unwrap();
+        let superseded = |revision| Invoice { revision, ..charging() }.superseded(&store, at(NOON));
+        assert_eq!(superseded(8).unwrap().1.revision, 9);
+        assert!(superseded(9).is_none());
+    }
+
+    #[test]
+    fn an_invoice_that_was_paid_is_not_replaced_whatever_became_of_the_money() {
+        let paid_at = at(NOON);
+        for state in [
+            State::Paid { at: paid_at },
+            State::PartiallyRefunded { paid_at, refunded: opened().amount },
+            State::Refunded { paid_at },
+        ] {
+            let paid = charging().moved_to(state, paid_at);
+            assert!(paid.superseded(&StoreId::new("store-1").unwrap(), paid_at).is_none(), "{:?}", paid.state);
+        }
+    }
+
+    #[test]
+    fn portone_is_asked_whether_an_attempt_is_lost_only_after_it_forgot_the_key_and_not_re_sent_shortly_before() {
+        let kept = SignedDuration::from_hours(3);
+        assert!(RESEND_WINDOW < kept && kept < LOST_AFTER);
+        assert!(LEASE > SignedDuration::from_secs(90), "the worker's own read timeout");
+    }
+
+    #[test]
+    fn what_replaces_a_used_up_payment_id_begins_anew_and_says_how_the_last_attempt_ended() {
+        let later = at("2026-12-01T10:05:00+09:00");
+        let (_, new) = charging().superseded(&StoreId::new("store-1").unwrap(), later).unwrap();
+        assert_eq!((new.version, new.updated_at), (1, later));
+        assert_eq!(new.step(None, later), Step::Attempt);
+        let last = new.attempts.last().unwrap();
+        assert_eq!(last.outcome, Some(Outcome::Refused("MAX_TRANSACTION_COUNT_REACHED".to_owned())));
+        assert_eq!(last.ended_at, Some(later));
+    }
+
+    #[test]
+    fn an_invoice_is_voided_only_while_it_is_unpaid_and_no_attempt_is_under_way() {
+        let later = at("2026-12-01T10:05:00+09:00");
+        let failed = charging().moved_to(State::Failed { retry_at: None }, at(NOON));
+        for unpaid in [opened(), failed] {
+            let void = unpaid.voided(later).unwrap();
+            assert_eq!((void.state, void.updated_at), (State::Void { at: later }, later));
+        }
+        for state in [
+            State::Unknown { since: later },
+            State::Pending { since: later },
+            State::Paid { at: later },
+            State::Uncollectible { at: later },
+        ] {
+            let other = charging().moved_to(state, at(NOON));
+            assert!(other.voided(later).is_none(), "{:?}", other.state);
+        }
+        assert!(charging().voided(later).is_none());
+    }
+
+    #[test]
+    fn the_end_of_an_attempt_has_one_name_in_tables_and_logs() {
+        let declined = Decline { reason: crate::decline::Reason::Expired, code: "X".to_owned() };
+        let ends = [
+            Outcome::Paid,
+            Outcome::Declined(declined),
+            Outcome::Pending,
+            Outcome::Unknown,
+            Outcome::Refused("X".to_owned()),
+            Outcome::Lost,
+        ];
+        let names = ends.map(|end| end.name());
+        assert_eq!(names, ["paid", "declined", "pending", "unknown", "refused", "lost"]);
     }
 }

@@ -204,6 +204,7 @@ mod tests {
     fn won_and_dollars_print_as_their_readers_write_them() {
         assert_eq!(krw(30_000).to_string(), "30,000원");
         assert_eq!(krw(0).to_string(), "0원");
+        assert_eq!(krw(900).to_string(), "900원");
         assert_eq!(krw(1_234_567).to_string(), "1,234,567원");
         assert_eq!(Money::new(3_000, Currency::Usd).unwrap().to_string(), "$30.00");
         assert_eq!(Money::new(123_456_705, Currency::Usd).unwrap().to_string(), "$1,234,567.05");
@@ -213,6 +214,7 @@ mod tests {
     fn currencies_do_not_mix() {
         let usd = Money::new(1, Currency::Usd).unwrap();
         assert_eq!(krw(1).plus(usd), Err(MoneyError::Mixed(Currency::Krw, Currency::Usd)));
+        assert_eq!(usd.minus(krw(1)), Err(MoneyError::Mixed(Currency::Usd, Currency::Krw)));
     }
 
     #[test]
@@ -221,6 +223,30 @@ mod tests {
         assert_eq!(krw(1).minus(krw(2)), Err(MoneyError::Negative));
         assert_eq!(krw(Money::MAX_MINOR).plus(krw(1)), Err(MoneyError::TooLarge));
         assert_eq!(krw(Money::MAX_MINOR).times(u32::MAX), Err(MoneyError::TooLarge));
+    }
+
+    #[test]
+    fn the_largest_amount_and_nothing_are_amounts() {
+        assert_eq!(krw(Money::MAX_MINOR).minor(), 100_000_000_000);
+        assert_eq!(Money::new(100_000_000_001, Currency::Krw), Err(MoneyError::TooLarge));
+        assert_eq!(krw(0), Money::zero(Currency::Krw));
+    }
+
+    #[test]
+    fn a_share_is_of_a_month_that_has_those_days() {
+        assert_eq!(krw(31).share(31, 31), Ok(krw(31)));
+        assert_eq!(krw(31).share(0, 31), Ok(krw(0)));
+        for (days, month_days) in [(32, 31), (0, 0), (1, 0)] {
+            assert_eq!(krw(31).share(days, month_days), Err(MoneyError::BadShare), "{days} of {month_days}");
+        }
+    }
+
+    #[test]
+    fn a_currency_survives_its_code_and_others_are_not_billed() {
+        for currency in [Currency::Krw, Currency::Usd] {
+            assert_eq!(Currency::from_code(currency.code()), Some(currency));
+        }
+        assert_eq!(Currency::from_code("JPY"), None);
     }
 
     #[test]

@@ -156,3 +156,40 @@ impl NoticeBody {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::billing_key::MethodKind;
+    use crate::invoice::tests::opened;
+
+    #[test]
+    fn a_notice_survives_being_stored_with_its_moments_in_milliseconds() {
+        let until = Timestamp::from_millisecond(1_796_086_800_123).unwrap();
+        let body =
+            NoticeBody::PaymentFailed { bought: opened().bought(), reason: Reason::Expired, retried: false, until };
+        let notice = Notice { to: Private::new("kim@example.com"), name: None, locale: Locale::Ko, body };
+        let stored = toml::Value::try_from(&notice).unwrap();
+        assert_eq!(stored["body"]["until"].as_integer(), Some(1_796_086_800_123));
+        assert_eq!(stored.try_into::<Notice>(), Ok(notice));
+    }
+
+    #[test]
+    fn what_is_told_has_one_name_in_templates_and_in_stored_rows() {
+        let (bought, at) = (opened().bought(), Timestamp::UNIX_EPOCH);
+        let (amount, paid_at) = (bought.amount, at);
+        let method = MethodLabel { kind: MethodKind::Paypal, name: None, last4: None };
+        let reason = EndReason::Canceled;
+        let bodies = [
+            NoticeBody::Receipt { bought: bought.clone(), vat: amount, paid_at, receipt_url: None, next_billing: None },
+            NoticeBody::PaymentFailed { bought: bought.clone(), reason: Reason::Expired, retried: true, until: at },
+            NoticeBody::SubscriptionEnded { plan_name: "Standard".to_owned(), reason, unpaid: None, ended_at: at },
+            NoticeBody::MethodRegistered { method: method.clone(), at },
+            NoticeBody::MethodRemoved { method, at },
+            NoticeBody::Refunded { bought, refunded: amount, total_refunded: amount, at },
+        ];
+        for body in &bodies {
+            assert_eq!(toml::Value::try_from(body).unwrap()["kind"].as_str(), Some(body.name()));
+        }
+    }
+}

@@ -241,6 +241,36 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_team_is_sold() {
+        assert_eq!(catalogue().monthly(PlanType::Standard, 100, Currency::Usd).unwrap().minor(), 90_000);
+    }
+
+    #[test]
+    fn a_catalogue_says_whose_it_is_and_how_long_a_trial_lasts() {
+        assert_eq!((catalogue().brand(), catalogue().trial_days()), ("Sivera", 14));
+    }
+
+    #[test]
+    fn a_plan_has_one_name_in_tables_and_in_the_catalogue() {
+        for plan in [PlanType::Free, PlanType::Standard, PlanType::Pro] {
+            assert_eq!(toml::Value::try_from(plan).unwrap().as_str(), Some(plan.key()));
+        }
+    }
+
+    #[test]
+    fn english_is_for_those_who_ask_for_it_and_korean_for_all_others() {
+        for (tag, locale) in
+            [("en", Locale::En), ("EN-us", Locale::En), ("ko-KR", Locale::Ko), ("ja", Locale::Ko), ("", Locale::Ko)]
+        {
+            assert_eq!(Locale::from_tag(tag), locale, "{tag}");
+        }
+        for locale in [Locale::Ko, Locale::En] {
+            assert_eq!(Locale::from_tag(locale.tag()), locale);
+            assert_eq!(toml::Value::try_from(locale).unwrap().as_str(), Some(locale.tag()));
+        }
+    }
+
+    #[test]
     fn what_is_not_sold_is_refused() {
         let catalogue = catalogue();
         assert_eq!(catalogue.monthly(PlanType::Pro, 1, Currency::Krw), Err(PlanError::NotSold(PlanType::Pro)));
@@ -263,6 +293,24 @@ mod tests {
     }
 
     #[test]
+    fn a_plan_is_called_by_its_name_in_the_customers_language() {
+        let text = TEXT.replace("ko = \"Standard\"", "ko = \"스탠더드\"");
+        let catalogue = Catalogue::parse(&text).unwrap();
+        assert_eq!(catalogue.name(PlanType::Standard, Locale::Ko), "스탠더드");
+        assert_eq!(catalogue.name(PlanType::Standard, Locale::En), "Standard");
+        assert_eq!(catalogue.name(PlanType::Free, Locale::Ko), "free", "what is not sold has no other name");
+    }
+
+    #[test]
+    fn the_months_have_their_english_names() {
+        let names: Vec<&str> = (0..=13).map(month_in_english).collect();
+        assert_eq!(
+            names.join(" "),
+            " January February March April May June July August September October November December "
+        );
+    }
+
+    #[test]
     fn a_wrong_catalogue_says_what_is_wrong() {
         for (from, to) in [
             ("KRW = 10000", "KRW = 0"),
@@ -270,6 +318,8 @@ mod tests {
             ("KRW = 10000", "KRW = 10000, EUR = 5"),
             ("max_seats = 100", "max_seats = 0"),
             ("max_seats = 100", "max_seats = 4000000000"),
+            ("price_per_seat = { KRW = 10000, USD = 900 }", "price_per_seat = {}"),
+            ("[plans.standard]", "[plans.free]"),
             ("brand = \"Sivera\"", "brand = \" \""),
             ("[plans.standard]", "[plans.gold]"),
             ("trial_days = 14", "trial_days = 14\nsurprise = 1"),

@@ -257,6 +257,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::money::Currency;
     use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     pub(crate) fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -327,6 +328,30 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_trial_lasts_to_its_last_minute() {
+        let trial_end = at("2026-12-06T15:00:00+09:00");
+        let state = State::Active { next: Some(period("2026-12-06")) };
+        let trial = Subscription { trial_end: Some(trial_end), state, ..standard() };
+        assert_eq!(trial.due_at(), Some(trial_end));
+        assert_eq!(trial.paid(period("2026-12-06")).unwrap().due_at(), Some(at("2027-01-01T10:00:00+09:00")));
+    }
+
+    #[test]
+    fn what_is_owed_is_collected_although_the_subscription_ends_with_it() {
+        let late = standard().declined(period("2026-12-01"), at("2026-12-02T10:00:00+09:00")).unwrap();
+        let ending = Subscription { cancel_at_period_end: true, ..late };
+        assert_eq!(ending.due(at("2026-12-02T10:00:00+09:00")), Due::Collect(period("2026-12-01")));
+    }
+
+    #[test]
+    fn a_parked_subscription_may_be_cancelled_but_no_method_makes_it_due() {
+        let parked = standard().parked(period("2026-12-01")).unwrap();
+        let now = at("2026-12-02T15:00:00+09:00");
+        assert_eq!(parked.canceled(now).unwrap().state, State::Canceled { at: now });
+        assert_eq!(parked.with_method(&method("billing-key-2"), now).unwrap().due(Timestamp::MAX), Due::Nothing);
+    }
+
+    #[test]
     fn a_new_method_makes_what_is_owed_due_at_once() {
         let late = standard().declined(period("2026-12-01"), at("2026-12-04T10:00:00+09:00")).unwrap();
         let now = at("2026-12-02T15:00:00+09:00");
@@ -336,6 +361,30 @@ pub(crate) mod tests {
             Due::Collect(period("2026-12-01"))
         );
         assert_eq!(late.with_method(&method("billing-key-1"), now), None);
+    }
+
+    #[test]
+    fn a_deleted_method_is_taken_away_and_another_stays() {
+        let none = standard().without_method(&BillingKey::new("billing-key-1")).unwrap();
+        assert_eq!((none.method, none.version, none.state), (None, 2, standard().state));
+        assert_eq!(standard().without_method(&BillingKey::new("billing-key-2")), None);
+    }
+
+    fn shard(id: &str) -> u8 {
+        let key = SubscriptionKey { id: SubscriptionId::new(id).unwrap(), ..standard().key };
+        Subscription { key, ..standard() }.due_shard()
+    }
+
+    #[test]
+    fn a_subscription_never_leaves_its_shard() {
+        // Deriving it otherwise would leave rows in shards where they are no longer written.
+        assert_eq!(["sub_1", "sub_2", "sub_3", "sub_4"].map(shard), [3, 2, 0, 2]);
+    }
+
+    #[test]
+    fn subscriptions_lie_in_every_shard() {
+        let used: BTreeSet<u8> = (0..100).map(|n| shard(&format!("sub_{n}"))).collect();
+        assert_eq!(used, (0..DUE_SHARDS).collect());
     }
 
     #[test]

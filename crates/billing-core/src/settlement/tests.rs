@@ -1,3 +1,6 @@
+mod give_up;
+mod records;
+
 use super::*;
 use crate::calendar;
 use crate::decline::Reason;
@@ -279,11 +282,6 @@ fn a_parked_subscription_does_not_expire() {
     let parked = standard().parked(period("2026-12-01")).unwrap();
     assert!(parked.expired(period("2026-12-01"), at(NOON)).is_none());
     assert!(give_up_at(&Books { subscription: parked, ..hard_declined() }, DEADLINE).is_none());
-}
-
-#[test]
-fn an_invoice_that_is_paid_or_parked_is_not_replaced() {
-    assert!(paid_books().invoice.superseded(&StoreId::new("store-1").unwrap(), at(NOON)).is_none());
 }
 
 #[test]
