@@ -1,0 +1,315 @@
+//! The attack: customers of every kind, faults of every kind, a month, and kills at moments that nobody can foresee.
+
+use crate::process::Sandbox;
+use serde_json::{Value, json};
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// What customers' cards do, by share; the others pay.
+const CUSTOMERS: [(&str, f64); 10] = [
+    ("decline:insufficient_funds:1", 0.06),
+    ("decline:insufficient_funds:2", 0.04),
+    ("decline:insufficient_funds:3", 0.03),
+    ("decline:insufficient_funds", 0.05),
+    ("decline:over_limit:1", 0.03),
+    ("decline:expired_card", 0.03),
+    ("decline:stolen_card", 0.02),
+    ("key_deleted", 0.03),
+    ("pending", 0.06),
+    ("pending_then_fail", 0.03),
+];
+
+/// What the network and PortOne do to a charge and its webhooks, by rate.
+const FAULTS: [(&str, f64); 17] = [
+    ("hang", 0.004),
+    ("slow", 0.02),
+    ("drop_after_success", 0.03),
+    ("html_5xx", 0.03),
+    ("html_5xx_after_success", 0.02),
+    ("empty_5xx", 0.01),
+    ("service_unavailable", 0.01),
+    ("too_many_requests", 0.01),
+    ("outstanding", 0.01),
+    ("unknown_error_type", 0.01),
+    ("key_deleted", 0.005),
+    ("webhook_lost", 0.1),
+    ("webhook_duplicated", 0.1),
+    ("webhook_reordered", 0.1),
+    ("webhook_late", 0.1),
+    ("webhook_before_answer", 0.1),
+    ("webhook_bad_signature", 0.1),
+];
+
+/// Where the clock is moved to: days after the first of the month, time, the share of the kills in percent, and how long after the process
+/// is ready a kill comes at the latest, in milliseconds.
+const STOPS: [(u8, &str, u32, u64); 9] = [
+    (0, "10:00:00", 50, 250), // everyone is charged
+    (0, "10:30:00", 5, 100),  // what was given back is delivered again
+    (0, "11:30:00", 10, 150), // what is unknown is asked about; what is pending is decided
+    (0, "12:30:00", 5, 100),
+    (0, "16:30:00", 5, 150), // late webhooks
+    (1, "02:50:00", 8, 200), // the books are compared
+    (1, "10:00:00", 7, 150), // the three retries
+    (3, "10:00:00", 5, 150),
+    (5, "10:00:00", 5, 150),
+];
+
+/// When everything must be settled, without faults and kills: so many days after the first. The last retry is on the 6th.
+const END: (u8, &str) = (9, "09:00:00");
+
+/// How hard the attack is.
+pub(crate) struct Attack {
+    pub(crate) kills: u32,
+    pub(crate) customers: u32,
+    pub(crate) seed: u64,
+}
+
+/// A customer, as written down before the attack.
+pub(crate) struct Enrolled {
+    pub(crate) subscription: String,
+    pub(crate) billing_key: String,
+    /// The currency and the minor units of a month.
+    pub(crate) owes: (String, i64),
+}
+
+/// What was lived through.
+pub(crate) struct Month {
+    /// The last process, at rest.
+    pub(crate) sandbox: Sandbox,
+    pub(crate) enrolled: Vec<Enrolled>,
+    pub(crate) kills: Kills,
+    /// What went wrong on the way.
+    pub(crate) stumbles: Vec<String>,
+    took: Duration,
+}
+
+/// The kills, by what they fell into.
+#[derive(Default)]
+pub(crate) struct Kills {
+    /// While the clock was being moved, and whatever that set off was under way.
+    at_work: u32,
+    /// Before the process was ready.
+    at_start: u32,
+    /// After everything had come to rest.
+    at_rest: u32,
+    /// How long each start took until it was ready.
+    starts: Vec<Duration>,
+}
+
+impl Kills {
+    pub(crate) fn count(&self) -> u32 {
+        self.at_work + self.at_start + self.at_rest
+    }
+}
+
+impl Attack {
+    pub(crate) async fn run(&self, folder: &Folder) -> Month {
+        let began = now();
+        let mut dice = Dice(self.seed);
+        let mut kills = Kills::default();
+        let mut stumbles = Vec::new();
+        let mut sandbox = start(folder, &mut kills);
+        let mut moments = Vec::new();
+        for (days, time) in STOPS.iter().map(|(days, time, ..)| (*days, *time)).chain([END]) {
+            moments.push(sandbox.moment_on_the_first(time, days).await);
+        }
+        let end = moments.pop().unwrap();
+        let enrolled = self.enrol(&sandbox).await;
+        let faults = sandbox.post("/api/portone/faults", self.faults()).await;
+        say(&format!("{} customers enrolled after {:.1} s", enrolled.len(), began.elapsed().as_secs_f32()));
+
+        let mut quota = 0;
+        for ((.., percent, within), moment) in STOPS.into_iter().zip(&moments) {
+            quota += percent;
+            let mut is_at_rest = false;
+            // Killing what is at rest again and again proves nothing: what is left over falls into the work of the next stop.
+            while kills.count() < self.kills * quota / 100 && !(is_at_rest && quota < 100) {
+                if dice.below(10) == 0 {
+                    sandbox.kill();
+                    kill_at_start(folder, &mut kills, &mut dice);
+                } else {
+                    is_at_rest = !kill_at_work(sandbox, moment, within, &mut dice, &mut stumbles).await;
+                    kills.at_work += u32::from(!is_at_rest);
+                    kills.at_rest += u32::from(is_at_rest);
+                }
+                sandbox = start(folder, &mut kills);
+                let kept = sandbox.get("/api/portone/faults").await;
+                assert_eq!(kept, faults, "the faults outlive the process");
+            }
+            stumbles.extend(move_clock(&sandbox, moment).await.err());
+            let (done, seconds) = (kills.count(), began.elapsed().as_secs_f32());
+            say(&format!("{done} of {} kills, at rest at {moment} after {seconds:.1} s", self.kills));
+        }
+        sandbox.post("/api/portone/faults", json!({ "reset": true })).await;
+        stumbles.extend(move_clock(&sandbox, &end).await.err());
+        let took = began.elapsed();
+        stumbles.extend(folder.panics());
+        Month { sandbox, enrolled, kills, stumbles, took }
+    }
+
+    /// Enrols everyone, and lets the mails about their cards go out.
+    async fn enrol(&self, sandbox: &Sandbox) -> Vec<Enrolled> {
+        let mix: Value = CUSTOMERS.iter().map(|(behavior, share)| ((*behavior).to_owned(), json!(share))).collect();
+        let wish = json!({ "count": self.customers, "mix": mix, "seed": self.seed });
+        let made = sandbox.post("/api/customers", wish).await;
+        let rows = sandbox.all("/api/subscriptions", "subscriptions").await;
+        let of = |one: &Value| {
+            let row = rows.iter().find(|row| row["subscriptionId"] == one["subscriptionId"]).unwrap();
+            Enrolled {
+                subscription: text(&one["subscriptionId"]),
+                billing_key: text(&one["billingKey"]),
+                owes: (text(&row["currency"]), row["monthlyAmount"].as_i64().unwrap()),
+            }
+        };
+        made["customers"].as_array().unwrap().iter().map(of).collect()
+    }
+
+    fn faults(&self) -> Value {
+        let rules: Vec<Value> = FAULTS.iter().map(|(fault, rate)| json!({ "behavior": fault, "rate": rate })).collect();
+        json!({ "seed": self.seed, "hangMs": 1200, "slowMs": [50, 400], "rules": rules })
+    }
+}
+
+/// Kills a process at some moment of its work. Whether it was at work still.
+async fn kill_at_work(
+    sandbox: Sandbox,
+    moment: &str,
+    within: u64,
+    dice: &mut Dice,
+    stumbles: &mut Vec<String>,
+) -> bool {
+    let delay = Duration::from_micros(dice.below(within * 1000));
+    let is_at_work = tokio::select! {
+        moved = move_clock(&sandbox, moment) => { stumbles.extend(moved.err()); false }
+        () = tokio::time::sleep(delay) => true,
+    };
+    sandbox.kill();
+    is_at_work
+}
+
+/// Kills a process before it is ready, if it is not uncommonly fast.
+fn kill_at_start(folder: &Folder, kills: &mut Kills, dice: &mut Dice) {
+    let longest = kills.starts.last().map_or(0, Duration::as_micros);
+    let delay = Duration::from_micros(dice.below(u64::try_from(longest).unwrap()));
+    let mut child = folder.command().spawn().unwrap();
+    std::thread::sleep(delay);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    kills.at_start += 1;
+}
+
+fn start(folder: &Folder, kills: &mut Kills) -> Sandbox {
+    let began = now();
+    let sandbox = Sandbox::of(folder.command().spawn().unwrap());
+    kills.starts.push(began.elapsed());
+    sandbox
+}
+
+/// Moves the clock to a moment, unless it is there already, and waits for rest.
+async fn move_clock(sandbox: &Sandbox, moment: &str) -> Result<(), String> {
+    let now = text(&sandbox.get("/api/clock").await["now"]);
+    // Both are written in Seoul's time and to the second, so that they compare as text.
+    let target = if now.as_str() < moment { json!({ "advanceTo": moment }) } else { json!({ "advance": "PT0S" }) };
+    match sandbox.try_post("/api/clock", target).await {
+        (200, _) => Ok(()),
+        (status, answer) => Err(format!("the clock was not moved to {moment}: {status} {answer}")),
+    }
+}
+
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("a text was expected, not {value}")).to_owned()
+}
+
+/// Numbers that only the seed decides: SplitMix64.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % bound.max(1)
+    }
+}
+
+/// Where the processes keep their state and write their log; taken away at the end, unless it is to be kept.
+pub(crate) struct Folder {
+    path: PathBuf,
+    is_kept: bool,
+}
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("sandbox-stack-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Self { path, is_kept: false }
+    }
+
+    pub(crate) fn keep(&mut self) -> &Path {
+        self.is_kept = true;
+        &self.path
+    }
+
+    fn log(&self) -> PathBuf {
+        self.path.join("stderr.log")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Sandbox::command(&["--data", self.path.to_str().unwrap()]);
+        let log = OpenOptions::new().create(true).append(true).open(self.log()).unwrap();
+        command.env("RUST_LOG", "warn,dynoxide=off").stderr(log);
+        command
+    }
+
+    /// What was logged that must not happen to any process, killed or not.
+    fn panics(&self) -> Vec<String> {
+        let log = std::fs::read_to_string(self.log()).unwrap();
+        log.lines()
+            .filter(|line| line.contains("panicked at") || line.contains("stumbled"))
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+impl Month {
+    /// What was lived through, to be read by people.
+    pub(crate) fn table(&self) -> String {
+        let Kills { at_work, at_start, at_rest, starts } = &self.kills;
+        let sum: Duration = starts.iter().sum();
+        let mean = sum / u32::try_from(starts.len()).unwrap();
+        let longest = starts.iter().max().unwrap();
+        [
+            ("customers", self.enrolled.len().to_string()),
+            ("kills", self.kills.count().to_string()),
+            ("  of a process at work", at_work.to_string()),
+            ("  of a process that was starting", at_start.to_string()),
+            ("  of a process at rest", at_rest.to_string()),
+            ("starts that became ready", starts.len().to_string()),
+            ("  each, mean and longest", format!("{} and {} ms", mean.as_millis(), longest.as_millis())),
+            ("seconds", self.took.as_secs().to_string()),
+        ]
+        .map(|(name, value)| format!("  {name:<34} {value}\n"))
+        .concat()
+    }
+}
+
+fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+#[expect(clippy::disallowed_methods, reason = "the attack reports how long things took")]
+fn now() -> Instant {
+    Instant::now()
+}
