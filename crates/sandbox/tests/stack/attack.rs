@@ -107,10 +107,8 @@ impl Kills {
 impl Attack {
     pub(crate) async fn run(&self, folder: &Folder) -> Month {
         let began = now();
-        let mut dice = Dice(self.seed);
-        let mut kills = Kills::default();
-        let mut stumbles = Vec::new();
-        let mut sandbox = start(folder, &mut kills);
+        let mut hand = Hand { folder, dice: Dice(self.seed), kills: Kills::default(), stumbles: Vec::new() };
+        let mut sandbox = hand.start();
         let mut moments = Vec::new();
         for (days, time) in STOPS.iter().map(|(days, time, ..)| (*days, *time)).chain([END]) {
             moments.push(sandbox.moment_on_the_first(time, days).await);
@@ -123,30 +121,24 @@ impl Attack {
         let mut quota = 0;
         for ((.., percent, within), moment) in STOPS.into_iter().zip(&moments) {
             quota += percent;
-            let mut is_at_rest = false;
+            let mut at_rest = 0;
             // Killing what is at rest again and again proves nothing: what is left over falls into the work of the next stop.
-            while kills.count() < self.kills * quota / 100 && !(is_at_rest && quota < 100) {
-                if dice.below(10) == 0 {
-                    sandbox.kill();
-                    kill_at_start(folder, &mut kills, &mut dice);
-                } else {
-                    is_at_rest = !kill_at_work(sandbox, moment, within, &mut dice, &mut stumbles).await;
-                    kills.at_work += u32::from(!is_at_rest);
-                    kills.at_rest += u32::from(is_at_rest);
-                }
-                sandbox = start(folder, &mut kills);
+            while hand.kills.count() < self.kills * quota / 100 && (at_rest == 0 || quota == 100) {
+                let before = hand.kills.at_rest;
+                sandbox = hand.kill(sandbox, moment, within).await;
+                at_rest = hand.kills.at_rest - before;
                 let kept = sandbox.get("/api/portone/faults").await;
                 assert_eq!(kept, faults, "the faults outlive the process");
             }
-            stumbles.extend(move_clock(&sandbox, moment).await.err());
-            let (done, seconds) = (kills.count(), began.elapsed().as_secs_f32());
+            hand.move_clock(&sandbox, moment).await;
+            let (done, seconds) = (hand.kills.count(), began.elapsed().as_secs_f32());
             say(&format!("{done} of {} kills, at rest at {moment} after {seconds:.1} s", self.kills));
         }
         sandbox.post("/api/portone/faults", json!({ "reset": true })).await;
-        stumbles.extend(move_clock(&sandbox, &end).await.err());
-        let took = began.elapsed();
+        hand.move_clock(&sandbox, &end).await;
+        let Hand { kills, mut stumbles, .. } = hand;
         stumbles.extend(folder.panics());
-        Month { sandbox, enrolled, kills, stumbles, took }
+        Month { sandbox, enrolled, kills, stumbles, took: began.elapsed() }
     }
 
     /// Enrols everyone, and lets the mails about their cards go out.
@@ -172,50 +164,73 @@ impl Attack {
     }
 }
 
-/// Kills a process at some moment of its work. Whether it was at work still.
-async fn kill_at_work(
-    sandbox: Sandbox,
-    moment: &str,
-    within: u64,
-    dice: &mut Dice,
-    stumbles: &mut Vec<String>,
-) -> bool {
-    let delay = Duration::from_micros(dice.below(within * 1000));
-    let is_at_work = tokio::select! {
-        moved = move_clock(&sandbox, moment) => { stumbles.extend(moved.err()); false }
-        () = tokio::time::sleep(delay) => true,
-    };
-    sandbox.kill();
-    is_at_work
+/// What kills and starts processes, and writes down how that went.
+struct Hand<'a> {
+    folder: &'a Folder,
+    dice: Dice,
+    kills: Kills,
+    stumbles: Vec<String>,
 }
 
-/// Kills a process before it is ready, if it is not uncommonly fast.
-fn kill_at_start(folder: &Folder, kills: &mut Kills, dice: &mut Dice) {
-    let longest = kills.starts.last().map_or(0, Duration::as_micros);
-    let delay = Duration::from_micros(dice.below(u64::try_from(longest).unwrap()));
-    let mut child = folder.command().spawn().unwrap();
-    std::thread::sleep(delay);
-    child.kill().unwrap();
-    child.wait().unwrap();
-    kills.at_start += 1;
-}
-
-fn start(folder: &Folder, kills: &mut Kills) -> Sandbox {
-    let began = now();
-    let sandbox = Sandbox::of(folder.command().spawn().unwrap());
-    kills.starts.push(began.elapsed());
-    sandbox
-}
-
-/// Moves the clock to a moment, unless it is there already, and waits for rest.
-async fn move_clock(sandbox: &Sandbox, moment: &str) -> Result<(), String> {
-    let now = text(&sandbox.get("/api/clock").await["now"]);
-    // Both are written in Seoul's time and to the second, so that they compare as text.
-    let target = if now.as_str() < moment { json!({ "advanceTo": moment }) } else { json!({ "advance": "PT0S" }) };
-    match sandbox.try_post("/api/clock", target).await {
-        (200, _) => Ok(()),
-        (status, answer) => Err(format!("the clock was not moved to {moment}: {status} {answer}")),
+impl Hand<'_> {
+    fn start(&mut self) -> Sandbox {
+        let began = now();
+        let sandbox = Sandbox::of(self.folder.command().spawn().unwrap());
+        self.kills.starts.push(began.elapsed());
+        sandbox
     }
+
+    /// Kills a process: nine of ten within some milliseconds of the work of a moment, one before its successor is ready, too. Answers with
+    /// the process that comes after.
+    async fn kill(&mut self, sandbox: Sandbox, moment: &str, within: u64) -> Sandbox {
+        let delay = Duration::from_micros(self.dice.below(within * 1000));
+        let is_at_rest = tokio::select! {
+            () = self.move_clock(&sandbox, moment) => true,
+            () = tokio::time::sleep(delay) => false,
+        };
+        let before = clock(&sandbox).await;
+        sandbox.kill();
+        if is_at_rest {
+            self.kills.at_rest += 1;
+        } else {
+            self.kills.at_work += 1;
+        }
+        if self.dice.below(10) == 0 {
+            self.kill_at_start();
+        }
+        let sandbox = self.start();
+        let after = clock(&sandbox).await;
+        if after < before {
+            self.stumbles.push(format!("a kill put the clock back from {before} to {after}"));
+        }
+        sandbox
+    }
+
+    /// Kills a process before it is ready, if it is not uncommonly fast.
+    fn kill_at_start(&mut self) {
+        let last = self.kills.starts.last().map_or(0, Duration::as_micros);
+        let delay = Duration::from_micros(self.dice.below(u64::try_from(last).unwrap()));
+        let mut child = self.folder.command().spawn().unwrap();
+        std::thread::sleep(delay);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        self.kills.at_start += 1;
+    }
+
+    /// Moves the clock to a moment, unless it is there already, and waits for rest.
+    async fn move_clock(&mut self, sandbox: &Sandbox, moment: &str) {
+        let is_before = clock(sandbox).await.as_str() < moment;
+        let target = if is_before { json!({ "advanceTo": moment }) } else { json!({ "advance": "PT0S" }) };
+        let (status, answer) = sandbox.try_post("/api/clock", target).await;
+        if status != 200 {
+            self.stumbles.push(format!("the clock was not moved to {moment}: {status} {answer}"));
+        }
+    }
+}
+
+/// The sandbox's time, in Seoul and to the second: such texts sort as their moments do.
+async fn clock(sandbox: &Sandbox) -> String {
+    text(&sandbox.get("/api/clock").await["now"])
 }
 
 pub(crate) fn text(value: &Value) -> String {
