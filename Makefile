@@ -2,9 +2,12 @@
 
 CARGO ?= cargo
 ARGS ?=
+KILLS ?= 200
+CUSTOMERS ?= 2000
+SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sandbox check fmt bench
+.PHONY: help run test sandbox check fmt bench kills
 
 help: ## says what there is
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,3 +32,6 @@ fmt: ## formats
 bench: ## counts what a clean charge costs, and times a month of a thousand customers
 	@$(CARGO) run --package sandbox -- run --clean $(ARGS)
 	@$(CARGO) run --package sandbox -- run $(ARGS)
+
+kills: ## kills the stack again and again in a month of billing, and checks PortOne's ledger (KILLS=200 CUSTOMERS=2000 SEED=1)
+	@KILLS=$(KILLS) CUSTOMERS=$(CUSTOMERS) SEED=$(SEED) $(CARGO) test --package sandbox --locked --test stack kills:: -- --nocapture

@@ -42,18 +42,18 @@ const FAULTS: [(&str, f64); 17] = [
     ("webhook_bad_signature", 0.1),
 ];
 
-/// Where the clock is moved to: days after the first of the month, time, the share of the kills in percent, and how long after the process
-/// is ready a kill comes at the latest, in milliseconds.
-const STOPS: [(u8, &str, u32, u64); 9] = [
-    (0, "10:00:00", 50, 250), // everyone is charged
-    (0, "10:30:00", 5, 100),  // what was given back is delivered again
-    (0, "11:30:00", 10, 150), // what is unknown is asked about; what is pending is decided
-    (0, "12:30:00", 5, 100),
-    (0, "16:30:00", 5, 150), // late webhooks
-    (1, "02:50:00", 8, 200), // the books are compared
-    (1, "10:00:00", 7, 150), // the three retries
-    (3, "10:00:00", 5, 150),
-    (5, "10:00:00", 5, 150),
+/// Where the clock is moved to: days after the first of the month, time, and the share of the kills in percent.
+const STOPS: [(u8, &str, u32); 10] = [
+    (0, "09:59:00", 0),  // nothing is due yet
+    (0, "10:00:00", 50), // everyone is charged
+    (0, "10:30:00", 5),  // what was given back is delivered again
+    (0, "11:30:00", 10), // what is unknown is asked about; what is pending is decided
+    (0, "12:30:00", 5),
+    (0, "16:30:00", 5), // late webhooks
+    (1, "02:50:00", 8), // the books are compared
+    (1, "10:00:00", 7), // the three retries
+    (3, "10:00:00", 5),
+    (5, "10:00:00", 5),
 ];
 
 /// When everything must be settled, without faults and kills: so many days after the first. The last retry is on the 6th.
@@ -107,7 +107,8 @@ impl Kills {
 impl Attack {
     pub(crate) async fn run(&self, folder: &Folder) -> Month {
         let began = now();
-        let mut hand = Hand { folder, dice: Dice(self.seed), kills: Kills::default(), stumbles: Vec::new() };
+        let mut hand =
+            Hand { folder, dice: Dice(self.seed), left: self.kills, kills: Kills::default(), stumbles: Vec::new() };
         let mut sandbox = hand.start();
         let mut moments = Vec::new();
         for (days, time) in STOPS.iter().map(|(days, time, ..)| (*days, *time)).chain([END]) {
@@ -119,20 +120,23 @@ impl Attack {
         say(&format!("{} customers enrolled after {:.1} s", enrolled.len(), began.elapsed().as_secs_f32()));
 
         let mut quota = 0;
-        for ((.., percent, within), moment) in STOPS.into_iter().zip(&moments) {
+        for ((.., percent), moment) in STOPS.into_iter().zip(&moments) {
             quota += percent;
             let mut at_rest = 0;
             // Killing what is at rest again and again proves nothing: what is left over falls into the work of the next stop.
             while hand.kills.count() < self.kills * quota / 100 && (at_rest == 0 || quota == 100) {
                 let before = hand.kills.at_rest;
-                sandbox = hand.kill(sandbox, moment, within).await;
+                sandbox = hand.kill(sandbox, moment).await;
                 at_rest = hand.kills.at_rest - before;
                 let kept = sandbox.get("/api/portone/faults").await;
                 assert_eq!(kept, faults, "the faults outlive the process");
             }
+            let (done, cut_off) = (hand.kills.count(), approvals(&sandbox).await);
             hand.move_clock(&sandbox, moment).await;
-            let (done, seconds) = (hand.kills.count(), began.elapsed().as_secs_f32());
-            say(&format!("{done} of {} kills, at rest at {moment} after {seconds:.1} s", self.kills));
+            let (at_rest, seconds) = (approvals(&sandbox).await, began.elapsed().as_secs_f32());
+            say(&format!(
+                "{moment}: {done} kills so far; {cut_off} approvals after the last, {at_rest} at rest; {seconds:.0} s"
+            ));
         }
         sandbox.post("/api/portone/faults", json!({ "reset": true })).await;
         hand.move_clock(&sandbox, &end).await;
@@ -168,6 +172,8 @@ impl Attack {
 struct Hand<'a> {
     folder: &'a Folder,
     dice: Dice,
+    /// How many kills are to come.
+    left: u32,
     kills: Kills,
     stumbles: Vec<String>,
 }
@@ -180,22 +186,23 @@ impl Hand<'_> {
         sandbox
     }
 
-    /// Kills a process: nine of ten within some milliseconds of the work of a moment, one before its successor is ready, too. Answers with
-    /// the process that comes after.
-    async fn kill(&mut self, sandbox: Sandbox, moment: &str, within: u64) -> Sandbox {
-        let delay = Duration::from_micros(self.dice.below(within * 1000));
+    /// Kills a process while it works its way to a moment, and now and then its successor before it is ready, too. Answers with the process
+    /// that comes after.
+    async fn kill(&mut self, sandbox: Sandbox, moment: &str) -> Sandbox {
+        let delay = self.delay();
         let is_at_rest = tokio::select! {
             () = self.move_clock(&sandbox, moment) => true,
             () = tokio::time::sleep(delay) => false,
         };
         let before = clock(&sandbox).await;
         sandbox.kill();
+        self.left -= 1;
         if is_at_rest {
             self.kills.at_rest += 1;
         } else {
             self.kills.at_work += 1;
         }
-        if self.dice.below(10) == 0 {
+        if self.left > 0 && self.dice.below(10) == 0 {
             self.kill_at_start();
         }
         let sandbox = self.start();
@@ -206,14 +213,20 @@ impl Hand<'_> {
         sandbox
     }
 
+    /// Some moment from now: no later than the last start took, which is longer on a machine that is busy.
+    fn delay(&mut self) -> Duration {
+        let last = self.kills.starts.last().map_or(0, Duration::as_micros);
+        Duration::from_micros(self.dice.below(u64::try_from(last).unwrap()))
+    }
+
     /// Kills a process before it is ready, if it is not uncommonly fast.
     fn kill_at_start(&mut self) {
-        let last = self.kills.starts.last().map_or(0, Duration::as_micros);
-        let delay = Duration::from_micros(self.dice.below(u64::try_from(last).unwrap()));
+        let delay = self.delay();
         let mut child = self.folder.command().spawn().unwrap();
         std::thread::sleep(delay);
         child.kill().unwrap();
         child.wait().unwrap();
+        self.left -= 1;
         self.kills.at_start += 1;
     }
 
@@ -231,6 +244,11 @@ impl Hand<'_> {
 /// The sandbox's time, in Seoul and to the second: such texts sort as their moments do.
 async fn clock(sandbox: &Sandbox) -> String {
     text(&sandbox.get("/api/clock").await["now"])
+}
+
+/// How often money was taken so far.
+async fn approvals(sandbox: &Sandbox) -> usize {
+    sandbox.get("/api/portone/ledger").await["approvals"].as_array().unwrap().len()
 }
 
 pub(crate) fn text(value: &Value) -> String {
@@ -262,6 +280,10 @@ impl Folder {
         let _ = std::fs::remove_dir_all(&path);
         std::fs::create_dir_all(&path).unwrap();
         Self { path, is_kept: false }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(crate) fn keep(&mut self) -> &Path {

@@ -65,7 +65,7 @@ pub(crate) async fn audit(month: &Month) -> Verdict {
     for stumble in &month.stumbles {
         verdict.violations.push((None, stumble.clone()));
     }
-    for check in [ledger, books, attempts, mails, leftovers] {
+    for check in [ledger, books, causes, attempts, mails, leftovers] {
         let (wrong, lines) = check(month, &verdict.evidence);
         verdict.violations.extend(wrong);
         verdict.lines.extend(lines.into_iter().map(|(name, value)| (name.to_owned(), value)));
@@ -162,6 +162,16 @@ fn books(month: &Month, evidence: &Evidence) -> Checked {
     (wrong, lines)
 }
 
+/// How our books came to know of the approvals: whom a kill cut off is asked about, or told of by webhook.
+fn causes(_: &Month, evidence: &Evidence) -> Checked {
+    let mut causes: BTreeMap<&str, usize> = BTreeMap::new();
+    for event in evidence.events.iter().filter(|event| event["kind"] == "invoice_paid") {
+        *causes.entry(event["cause"].as_str().unwrap().split(':').next().unwrap()).or_default() += 1;
+    }
+    let told: Vec<String> = causes.iter().map(|(cause, count)| format!("{cause} {count}")).collect();
+    (Vec::new(), vec![("  paid, written down by", told.join(", "))])
+}
+
 /// No invoice is tried more than four times: by our books, and by the transactions that `PortOne` tells of.
 fn attempts(_: &Month, evidence: &Evidence) -> Checked {
     let mut wrong = Vec::new();
@@ -231,7 +241,7 @@ fn leftovers(_: &Month, evidence: &Evidence) -> Checked {
     }
     for event in &evidence.events {
         if BAD_EVENTS.iter().any(|kind| event["kind"] == *kind) {
-            wrong.push((whose(evidence, event), format!("an event that must not be: {event}")));
+            wrong.push((whose(evidence, event), format!("{} {} is {}", event["subject"], event["id"], event["kind"])));
         }
     }
     (wrong, vec![("dead letters", evidence.queues["deadLetters"].to_string())])
@@ -264,23 +274,50 @@ impl Verdict {
 }
 
 impl Evidence {
-    /// All that is known of a subscription, in the order in which to read it.
+    /// What there is to know of a subscription: its row, and of each invoice what happened, what the books say and what `PortOne` says.
     fn story(&self, subscription: &str) -> String {
-        let of = |rows: &[Value], name: &str, value: &str| -> Vec<Value> {
-            rows.iter().filter(|row| row[name] == value).cloned().collect()
-        };
-        let invoices = of(&self.invoices, "subscriptionId", subscription);
-        let mut told = vec![("subscription", of(&self.subscriptions, "subscriptionId", subscription))];
-        told.push(("event", of(&self.events, "subject", subscription)));
-        for invoice in &invoices {
+        let mut story = String::new();
+        tell(
+            &mut story,
+            &self.subscriptions,
+            ("subscriptionId", subscription),
+            &["status", "billingKey", "dueAt", "version"],
+        );
+        tell(&mut story, &self.events, ("subject", subscription), EVENT);
+        for invoice in self.invoices.iter().filter(|invoice| invoice["subscriptionId"] == subscription) {
             let id = invoice["paymentId"].as_str().unwrap();
-            told.push(("invoice", vec![invoice.clone()]));
-            told.push(("event", of(&self.events, "subject", id)));
-            told.push(("approval", of(&self.approvals, "paymentId", id)));
-            told.push(("at PortOne", self.payments.get(id).cloned().into_iter().collect()));
+            tell(
+                &mut story,
+                &self.invoices,
+                ("paymentId", id),
+                &["paymentId", "status", "currency", "amount", "quarantine"],
+            );
+            let attempts = list(&invoice["attempts"]);
+            tell(&mut story, attempts, ("", ""), &["number", "startedAt", "cause", "outcome", "code", "endedAt"]);
+            tell(&mut story, &self.events, ("subject", id), EVENT);
+            tell(&mut story, &self.approvals, ("paymentId", id), &["transactionId", "amount", "approvedAt"]);
+            let seen = self.payments.get(id).cloned().into_iter().collect::<Vec<_>>();
+            tell(&mut story, &seen, ("", ""), &["type", "status", "requestedAt", "statusChangedAt", "transactionId"]);
         }
-        let lines = told.iter().flat_map(|(name, rows)| rows.iter().map(move |row| format!("    {name} {row}\n")));
-        lines.collect()
+        story
+    }
+}
+
+const EVENT: &[&str] = &["id", "kind", "before", "after", "cause", "detail", "mailedAt"];
+
+/// Some fields of the rows that have a value, or of all; moments in UTC.
+fn tell(story: &mut String, rows: &[Value], (name, value): (&str, &str), fields: &[&str]) {
+    for row in rows.iter().filter(|row| name.is_empty() || row[name] == value) {
+        let shown = |field: &&str| match &row[*field] {
+            Value::Null => None,
+            Value::Number(ms) if field.ends_with("At") => {
+                let at = jiff::Timestamp::from_millisecond(ms.as_i64()?).ok()?;
+                Some(format!("{field} {at}"))
+            }
+            value => Some(format!("{field} {value}")),
+        };
+        let fields: Vec<String> = fields.iter().filter_map(shown).collect();
+        let _ = writeln!(story, "    {}", fields.join(", "));
     }
 }
 
