@@ -255,7 +255,7 @@ pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("a text was expected, not {value}")).to_owned()
 }
 
-/// Numbers that only the seed decides: SplitMix64.
+/// Numbers that only the seed decides: `SplitMix64`.
 struct Dice(u64);
 
 impl Dice {
@@ -342,7 +342,8 @@ impl Month {
     }
 }
 
-fn say(text: &str) {
+#[expect(clippy::print_stderr, reason = "progress is for the person who waits")]
+pub(crate) fn say(text: &str) {
     eprintln!("{text}");
 }
 

@@ -1,6 +1,6 @@
 //! A month of billing under `kill -9`, with `PortOne` at its worst: `make kills KILLS=200 CUSTOMERS=2000 SEED=1`.
 
-use crate::attack::{Attack, Folder};
+use crate::attack::{Attack, Folder, say};
 use crate::ledger;
 
 #[expect(clippy::disallowed_methods, reason = "how hard the attack is, is for whoever starts it to say")]
@@ -15,7 +15,7 @@ async fn nobody_is_charged_twice_or_forgotten_however_often_the_process_is_kille
     let mut folder = Folder::new("kills");
     let month = attack.run(&folder).await;
     let verdict = ledger::audit(&month).await;
-    eprintln!("{}{}", month.table(), verdict.table());
+    say(&format!("{}{}", month.table(), verdict.table()));
     assert!(
         verdict.is_clean(),
         "{}what the processes left and logged is in {}",

@@ -212,10 +212,9 @@ fn mails(month: &Month, evidence: &Evidence) -> Checked {
         let times = sent.remove(&key).unwrap_or(0);
         repeats += times.saturating_sub(1);
         if times == 0 || event["mailedAt"].is_null() {
-            wrong.push((
-                whose(evidence, event),
-                format!("mailed {times} times and marked at {}: {event}", event["mailedAt"]),
-            ));
+            let (subject, id, marked) = (&event["subject"], &event["id"], &event["mailedAt"]);
+            let what = format!("{subject} {id} was mailed {times} times; marked as mailed: {marked}");
+            wrong.push((whose(evidence, event), what));
         }
     }
     for (key, times) in sent {
