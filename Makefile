@@ -4,7 +4,7 @@ CARGO ?= cargo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sim sandbox check fmt bench mutants
+.PHONY: help run test sim sandbox check fmt bench mutants kills
 
 help: ## says what there is
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,3 +36,7 @@ bench: ## counts what a clean charge costs, and times a month of a thousand cust
 
 mutants: ## breaks the rules of billing, one place at a time, and lists what their tests miss (cargo-mutants; 10 min; ARGS="--file money.rs")
 	@$(CARGO) mutants --package billing-core $(ARGS)
+
+kills: ## kills the stack again and again in a month of billing, and checks PortOne's ledger (KILLS=200 CUSTOMERS=2000 SEED=1)
+	@KILLS=$(or $(KILLS),200) CUSTOMERS=$(or $(CUSTOMERS),2000) SEED=$(or $(SEED),1) \
+		$(CARGO) test --package sandbox --locked --test stack kills:: -- --nocapture

@@ -47,6 +47,21 @@ impl Clock {
             }
         }
     }
+
+    /// How far it is ahead of the system's time; nothing if it stands still.
+    pub fn lead(&self) -> SignedDuration {
+        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Reading::Real { offset, .. } => *offset,
+            Reading::Frozen(_) => SignedDuration::ZERO,
+        }
+    }
+
+    /// Moves the clock ahead until it is at least `lead` before the system's time, if it runs.
+    pub fn take_lead(&self, lead: SignedDuration) {
+        if let Reading::Real { offset, .. } = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            *offset = lead.max(*offset);
+        }
+    }
 }
 
 impl Reading {

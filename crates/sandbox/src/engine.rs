@@ -94,7 +94,30 @@ struct Inner {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Mark {
     now: Timestamp,
+    lead: SignedDuration,
     fired: Timestamp,
+}
+
+/// What a killed process had lived through.
+#[derive(Debug)]
+pub struct Past {
+    journal: Journal<Mark>,
+    fired: Timestamp,
+}
+
+impl Past {
+    /// Sets the clock as it was, and what the killed process has been dead for besides: time has not stood still meanwhile. To be done
+    /// before anything looks at the clock.
+    pub fn open(journal: Option<&Path>, clock: &Clock) -> anyhow::Result<Self> {
+        let (journal, marks) = Journal::open(journal)?;
+        let last: Option<&Mark> = marks.last();
+        if let Some(mark) = last {
+            clock.take_lead(mark.lead);
+            clock.advance_to(mark.now);
+        }
+        let fired = last.map_or_else(|| clock.now(), |mark| mark.fired);
+        Ok(Self { journal, fired })
+    }
 }
 
 /// The batch of stream records that the notifier has not finished.
@@ -124,17 +147,13 @@ pub struct Parts {
 }
 
 impl Engine {
-    /// Puts the parts together; the clock goes on where a killed process had left it.
-    pub fn open(parts: Parts, journal: Option<&Path>) -> anyhow::Result<Self> {
-        let (journal, marks) = Journal::open(journal)?;
+    /// Puts the parts together; the schedules go on from where they were.
+    pub fn new(parts: Parts, past: Past) -> Self {
         let Parts { clock, lambda, portone, queues, dynamo, changed } = parts;
-        let last: Option<&Mark> = marks.last();
-        if let Some(mark) = last {
-            clock.advance_to(mark.now);
-        }
-        let fired = Mutex::new(last.map_or_else(|| clock.now(), |mark| mark.fired));
+        let Past { journal, fired } = past;
+        let fired = Mutex::new(fired);
         let (stream, turn) = (Mutex::default(), AsyncMutex::new(()));
-        Ok(Self(Arc::new(Inner { clock, lambda, portone, queues, dynamo, changed, journal, fired, stream, turn })))
+        Self(Arc::new(Inner { clock, lambda, portone, queues, dynamo, changed, journal, fired, stream, turn }))
     }
 
     /// Moves time ahead to `target`; fires all that lies between, in order; answers when all that it set off has come to rest.
@@ -143,6 +162,8 @@ impl Engine {
         self.rest().await?;
         while let Some(next) = self.next_moment().filter(|next| *next <= target) {
             self.0.clock.advance_to(next);
+            // Before anything is done at that time: a process that is killed meanwhile must not go on at an earlier one.
+            self.mark(None)?;
             progress(next);
             self.fire(next).await?;
             self.rest().await?;
@@ -216,7 +237,7 @@ impl Engine {
     fn mark(&self, fired: Option<Timestamp>) -> anyhow::Result<()> {
         let mut last = self.0.fired.lock().unwrap_or_else(PoisonError::into_inner);
         *last = fired.unwrap_or(*last).max(*last);
-        self.0.journal.append(&Mark { now: self.0.clock.now(), fired: *last })
+        self.0.journal.append(&Mark { now: self.0.clock.now(), lead: self.0.clock.lead(), fired: *last })
     }
 
     /// EventBridge Scheduler delivers again what failed; here twice more, at once.
@@ -388,6 +409,23 @@ fn failures(answer: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_is_opened_again_is_where_it_would_be_had_it_never_stopped() {
+        let path = std::env::temp_dir().join(format!("sandbox-past-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let clock = Clock::real();
+        clock.advance_to(clock.now() + SignedDuration::from_hours(24));
+        let fired = clock.now();
+        let past = Past::open(Some(&path), &clock).unwrap();
+        past.journal.append(&Mark { now: clock.now(), lead: clock.lead(), fired }).unwrap();
+        drop(past);
+        let again = Clock::real();
+        assert_eq!(Past::open(Some(&path), &again).unwrap().fired, fired);
+        let never_stopped = clock.now();
+        assert!(again.now() >= never_stopped);
+        std::fs::remove_file(path).unwrap();
+    }
 
     #[test]
     fn the_planner_runs_at_ten_every_day_in_seoul_and_nothing_runs_while_banks_are_down() {

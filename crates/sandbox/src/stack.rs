@@ -4,7 +4,7 @@ use crate::apigw;
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::dynamodb::Dynamo;
-use crate::engine::{Engine, Parts};
+use crate::engine::{Engine, Parts, Past};
 use crate::lambda::{Desk, Functions, Lambda, Secret};
 use crate::mailbox::Mailbox;
 use crate::portone::{PortOne, PortOneConfig};
@@ -136,6 +136,7 @@ impl Stack {
             std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         }
         let clock = options.frozen_at.map_or_else(Clock::real, Clock::frozen_at);
+        let past = Past::open(file("engine.jsonl").as_deref(), &clock)?;
         let changed = Arc::new(Notify::new());
         let tables = Tables::with_prefix("sandbox");
         let store_id = StoreId::new("store-5a4d0b07-5b0e-4f0a-9c2e-5a11db0c5a4d")?;
@@ -200,7 +201,7 @@ impl Stack {
             dynamo: dynamo.clone(),
             changed,
         };
-        let engine = Engine::open(parts, file("engine.jsonl").as_deref())?;
+        let engine = Engine::new(parts, past);
         let made = Arc::new(AtomicU64::new(feed_left_over(&dynamodb, &tables, &dynamo).await?));
         let stack = Self {
             addresses,

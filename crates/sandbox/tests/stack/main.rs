@@ -1,7 +1,10 @@
 //! The local stack's contract, tested from outside: the real process, its ports, and what it says on standard output.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "this file and its modules are tests to their last line")]
 
+mod attack;
 mod books;
+mod kills;
+mod ledger;
 mod process;
 mod refusals;
 mod survival;

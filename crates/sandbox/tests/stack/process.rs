@@ -30,13 +30,23 @@ impl Sandbox {
     }
 
     fn start_with(more: &[&str]) -> Self {
+        Self::of(Self::command(more).spawn().unwrap())
+    }
+
+    /// `sandbox serve` on any ports.
+    pub(crate) fn command(more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox"));
         command.arg("serve");
         for port in ["--api-port", "--portone-port", "--dynamodb-port", "--console-port", "--aws-port"] {
             command.args([port, "0"]);
         }
         // The functions give a hanging PortOne up after a second, so that no test waits a minute.
-        let mut child = command.args(["--read-timeout", "1"]).args(more).stdout(Stdio::piped()).spawn().unwrap();
+        command.args(["--read-timeout", "1"]).args(more).stdout(Stdio::piped());
+        command
+    }
+
+    /// A process that was started, once it is ready.
+    pub(crate) fn of(mut child: Child) -> Self {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
@@ -62,6 +72,14 @@ impl Sandbox {
         let request = self.client.post(self.url("console", path)).body(body.to_string());
         let answer = request.send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    /// Asks PortOne's simulator about a payment, as PortOne's customers do.
+    pub(crate) async fn payment(&self, payment_id: &str) -> Value {
+        let authorization = format!("PortOne {}", self.ready["apiSecret"].as_str().unwrap());
+        let path = format!("/payments/{payment_id}");
+        let request = self.client.get(self.url("portone", &path)).header("authorization", authorization);
+        request.send().await.unwrap().json().await.unwrap()
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
