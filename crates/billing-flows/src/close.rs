@@ -130,16 +130,18 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         let (from, until) = (calendar::moment(month.start(), 0), calendar::moment(month.end(), 0).min(now));
         let mut found = HashMap::new();
         let mut after: Option<Cursor> = None;
-        while from < until {
+        if from >= until {
+            return Ok(found);
+        }
+        loop {
             let page = self.gateway.payments(ListedBy::Creation, from, until, after.as_ref()).await?;
             let ours = page.items.into_iter().filter(|seen| seen.payment_id.is_ours());
             found.extend(ours.map(|seen| (seen.payment_id.clone(), seen)));
             after = page.next;
             if after.is_none() {
-                break;
+                return Ok(found);
             }
         }
-        Ok(found)
     }
 }
 

@@ -16,6 +16,9 @@ fn id(number: u32) -> PaymentId {
     PaymentId::derive(&store_id(), &customer(number).key, december(), 0)
 }
 
+/// What `PortOne` comes to say.
+type Way = fn(&World, &PaymentId);
+
 /// Twelve customers to whom everything has happened that can.
 async fn a_mixed_month() -> World {
     let in_dollars =
@@ -80,7 +83,7 @@ async fn a_month_without_invoices_balances() {
 async fn whatever_portone_says_otherwise_unbalances_the_books_and_is_named() {
     let stranger = format!("inv{}", "A".repeat(32));
     let named = PaymentId::new(stranger.clone()).unwrap();
-    let ways: [(&str, fn(&World, &PaymentId)); 6] = [
+    let ways: [(&str, Way); 6] = [
         ("paid in our books, and not at PortOne", |world, _| world.gateway.forget_payment(&payment_id())),
         ("paid in our books, and pending at PortOne", |world, _| {
             world.gateway.set_status(&payment_id(), SeenStatus::Pending);
