@@ -77,7 +77,6 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                     Some(line) if line.period.month_id() == month.month_id() => {
                         wrong.extend(differing(&line, seen.as_ref()).map(|why| format!("{id}: {why}")));
                         lines.insert(id.clone(), line);
-                        theirs.remove(id);
                         theirs.extend(seen.map(|seen| (id.clone(), seen)));
                     }
                     Some(_) => {}
