@@ -77,7 +77,6 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                     Some(line) if line.period.month_id() == month.month_id() => {
                         wrong.extend(differing(&line, seen.as_ref()).map(|why| format!("{id}: {why}")));
                         lines.insert(id.clone(), line);
-                        theirs.remove(id);
                         theirs.extend(seen.map(|seen| (id.clone(), seen)));
                     }
                     Some(_) => {}
@@ -130,16 +129,18 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         let (from, until) = (calendar::moment(month.start(), 0), calendar::moment(month.end(), 0).min(now));
         let mut found = HashMap::new();
         let mut after: Option<Cursor> = None;
-        while from < until {
+        if from >= until {
+            return Ok(found);
+        }
+        loop {
             let page = self.gateway.payments(ListedBy::Creation, from, until, after.as_ref()).await?;
             let ours = page.items.into_iter().filter(|seen| seen.payment_id.is_ours());
             found.extend(ours.map(|seen| (seen.payment_id.clone(), seen)));
             after = page.next;
             if after.is_none() {
-                break;
+                return Ok(found);
             }
         }
-        Ok(found)
     }
 }
 

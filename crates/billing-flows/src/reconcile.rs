@@ -217,14 +217,14 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         }
     }
 
-    /// A line that says what the payment says spares reading the invoice.
+    /// A line that the payment does not contradict spares reading the invoice; what is undecided is asked about with ours.
     async fn compare_payment(
         &self,
         seen: &PaymentSeen,
         line: Option<&BookLine>,
         cause: &Cause,
     ) -> Result<Compared, FlowError> {
-        if line.is_some_and(|line| !is_undecided(line) && differing(line, Some(seen)).is_none()) {
+        if line.is_some_and(|line| differing(line, Some(seen)).is_none()) {
             return Ok(Compared::Same);
         }
         let Some(invoice) = self.store.invoice(&seen.payment_id).await? else {

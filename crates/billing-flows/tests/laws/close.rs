@@ -8,13 +8,16 @@ use billing_core::id::PaymentId;
 use billing_core::money::{Currency, Money};
 use billing_core::settlement::Charged;
 use billing_flows::close::Closing;
-use billing_flows::fake::{AskFault, Behaviour};
+use billing_flows::fake::{AskFault, Behaviour, Fault};
 use billing_flows::ports::{PaymentSeen, SeenStatus, Signal};
 use billing_flows::receive_webhook::PaymentHint;
 
 fn id(number: u32) -> PaymentId {
     PaymentId::derive(&store_id(), &customer(number).key, december(), 0)
 }
+
+/// What `PortOne` comes to say.
+type Way = fn(&World, &PaymentId);
 
 /// Twelve customers to whom everything has happened that can.
 async fn a_mixed_month() -> World {
@@ -80,7 +83,7 @@ async fn a_month_without_invoices_balances() {
 async fn whatever_portone_says_otherwise_unbalances_the_books_and_is_named() {
     let stranger = format!("inv{}", "A".repeat(32));
     let named = PaymentId::new(stranger.clone()).unwrap();
-    let ways: [(&str, fn(&World, &PaymentId)); 6] = [
+    let ways: [(&str, Way); 6] = [
         ("paid in our books, and not at PortOne", |world, _| world.gateway.forget_payment(&payment_id())),
         ("paid in our books, and pending at PortOne", |world, _| {
             world.gateway.set_status(&payment_id(), SeenStatus::Pending);
@@ -177,6 +180,32 @@ async fn a_payment_made_within_the_month_for_an_invoice_of_another_is_that_month
     world.go_to("2027-01-02T10:00");
     let closing = world.billing.close(december().next()).await.unwrap();
     assert_eq!((closing.wrong, closing.books.due()), (vec![], 0));
+}
+
+#[tokio::test]
+async fn an_invoice_that_the_index_does_not_show_yet_is_in_the_books() {
+    let world = paid_once().await;
+    let row = world.invoice();
+    let other = World::with([]);
+    other.minutes_pass(2);
+    other.gateway.put_payment(world.gateway_says().await, at("2026-12-01T10:00"));
+    let store = other.store.clone();
+    other.store.faults().by(move |call| {
+        // The row is read after the index, and only then is it there.
+        if call.method == "invoice" {
+            store.put_invoice(&row);
+        }
+        Fault::None
+    });
+    let closing = other.close().await;
+    assert_eq!((closing.wrong, closing.books.count(Column::Paid)), (vec![], 1));
+}
+
+#[tokio::test]
+async fn portone_is_not_asked_about_a_month_that_has_not_begun() {
+    let world = World::new();
+    let closing = world.billing.close(december().next()).await.unwrap();
+    assert_eq!((closing.balanced, closing.books.due(), world.gateway.requests().len()), (true, 0, 0));
 }
 
 #[tokio::test]

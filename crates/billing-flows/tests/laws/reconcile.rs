@@ -232,7 +232,7 @@ async fn money_given_back_days_later_is_found_on_the_day_it_was_though_every_web
 }
 
 #[tokio::test]
-async fn a_second_partial_refund_changes_no_status_and_is_found_with_the_day_the_payment_was_made() {
+async fn a_second_partial_refund_is_no_change_of_status_and_is_found_while_the_first_is_compared() {
     let world = World::new();
     world.collect().await.unwrap();
     world.gateway.refund(&payment_id(), 10_000);
@@ -366,6 +366,25 @@ async fn without_the_listing_by_creation_the_other_one_still_settles_and_the_pas
     let pass = world.compare_the_first().await;
     assert_eq!((pass.settled, pass.failed), (1, 1));
     world.assert_paid_once("by the other listing");
+}
+
+#[tokio::test]
+async fn a_payment_whose_comparison_failed_is_compared_again_with_the_other_listing() {
+    let world = World::new();
+    world.collect().await.unwrap();
+    world.gateway.refund(&payment_id(), 30_000);
+    world.store.faults().next("invoice", Fault::Before);
+    let pass = world.compare_the_first().await;
+    assert_eq!((pass.settled, pass.failed, world.invoice().state.status()), (1, 1, "refunded"));
+}
+
+#[tokio::test]
+async fn books_that_agree_are_compared_without_reading_an_invoice_or_asking_about_a_payment() {
+    let world = World::with((0..20).map(customer));
+    world.run().await;
+    let before = (world.store.faults().requests().get("invoice").copied(), world.asked());
+    world.compare_the_first().await;
+    assert_eq!((world.store.faults().requests().get("invoice").copied(), world.asked()), before);
 }
 
 #[tokio::test]
