@@ -130,3 +130,15 @@ fn no_random_number_and_no_clock_is_within_reach_of_an_identity() {
         assert!(found.is_empty(), "{room} depends on {found:?}");
     }
 }
+
+#[test]
+fn no_function_asks_for_guards_that_can_be_removed() {
+    for package in LAMBDAS.into_iter().chain(["billing-aws", "portone", "sandbox"]) {
+        let manifest = root().join("crates").join(package).join("Cargo.toml");
+        let text = std::fs::read_to_string(&manifest).expect("a manifest");
+        assert!(!text.contains("removable-guards"), "{package} asks for removable guards");
+    }
+    let guards = std::fs::read_to_string(root().join("crates/billing-core/src/guard.rs")).expect("the guards");
+    let switches = guards.matches("#[cfg(all(feature = \"removable-guards\", debug_assertions))]").count();
+    assert_eq!(switches, guards.matches("cfg(all(").count(), "a switch that a release build would have");
+}
