@@ -2,6 +2,7 @@
 //! customer before it; then our books, attempts and mails against those.
 
 use crate::attack::{Enrolled, Month, text};
+use billing_core::money::{Currency, Money};
 use billing_flows::notify::SENDS_AT_ONCE;
 use futures::stream::{self, StreamExt};
 use serde_json::Value;
@@ -341,7 +342,11 @@ fn sums(all: impl IntoIterator<Item = (String, i64)>) -> BTreeMap<String, i64> {
 }
 
 fn shown(sums: &BTreeMap<String, i64>) -> String {
-    let sums: Vec<String> = sums.iter().map(|(code, minor)| sandbox::books::shown(*minor, code)).collect();
+    let shown = |(code, minor): (&String, &i64)| {
+        let currency = Currency::from_code(code).unwrap();
+        Money::new(*minor, currency).unwrap().to_string()
+    };
+    let sums: Vec<String> = sums.iter().map(shown).collect();
     if sums.is_empty() { "nothing".to_owned() } else { sums.join(" and ") }
 }
 
