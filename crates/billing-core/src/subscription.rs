@@ -337,10 +337,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_owed_is_collected_although_the_subscription_ends_with_it() {
+    fn nothing_more_is_collected_of_a_subscription_that_is_to_end() {
         let late = standard().declined(period("2026-12-01"), at("2026-12-02T10:00:00+09:00")).unwrap();
         let ending = Subscription { cancel_at_period_end: true, ..late };
-        assert_eq!(ending.due(at("2026-12-02T10:00:00+09:00")), Due::Collect(period("2026-12-01")));
+        assert_eq!(ending.due(at("2026-12-02T10:00:00+09:00")), Due::End);
     }
 
     #[test]

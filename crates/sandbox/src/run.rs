@@ -276,8 +276,9 @@ impl Report<'_> {
 
     fn table(&self, took: Duration) -> String {
         let counts = self.stack.tally.counts();
-        let mut out: String = self.closings.iter().map(|closing| format!("{closing}\n")).collect();
-        out.push_str(&format!("Lived through with {} customers, seed {}\n", self.args.customers, self.args.seed));
+        let mut lines: Vec<String> = self.closings.iter().map(ToString::to_string).collect();
+        lines.push(format!("Lived through with {} customers, seed {}\n", self.args.customers, self.args.seed));
+        let mut out = lines.join("\n");
         let mut row = |name: &str, value: String| {
             out.extend(["  ", &format!("{name:<30}"), " ", &value, "\n"]);
         };

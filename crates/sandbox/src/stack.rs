@@ -189,7 +189,7 @@ impl Stack {
         let dynamodb = aws_sdk_dynamodb::Client::new(&dynamodb);
         create_tables(&dynamodb, &tables).await?;
         let console = Arc::new(wiring.desk("console").await?);
-        let lambda = wiring.lambda().await?;
+        let lambda = Box::pin(wiring.lambda()).await?;
         serve(api, apigw::router(lambda.clone()));
         portone.set_webhook_url(format!("{}/api/portone/billing-webhook", url(addresses.api)));
 
