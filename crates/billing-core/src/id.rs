@@ -1,6 +1,7 @@
 //! Identities. What must be the same on every try, by anyone, forever is derived here, from facts alone.
 
 use crate::calendar::Period;
+use crate::invoice::Part;
 use crate::subscription::SubscriptionKey;
 use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
@@ -91,12 +92,19 @@ impl PaymentId {
     /// `PREFIX` and 160 bits of SHA-256 in base32: 35 characters of `[A-Za-z0-9]`, which every PG accepts (the narrowest: Smartro's 40,
     /// KCP's letters and digits). Each part goes in with its length, so that no two identities share an input. `revision` is 0 but for an
     /// id that `PortOne` says is used up.
-    pub fn derive(store: &StoreId, subscription: &SubscriptionKey, period: Period, revision: u8) -> Self {
+    ///
+    /// An upgrade within the period has an invoice of its own: its number goes in as well.
+    pub fn derive(store: &StoreId, subscription: &SubscriptionKey, period: Period, part: Part, revision: u8) -> Self {
         let mut hash = Sha256::new();
         let period = period.to_string();
-        for part in [store.as_str(), subscription.user_id.as_str(), subscription.id.as_str(), period.as_str()] {
-            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-            hash.update(part.as_bytes());
+        let upgrade = match part {
+            Part::Period => None,
+            Part::Upgrade(number) => Some(format!("upgrade-{number}")),
+        };
+        let names = [store.as_str(), subscription.user_id.as_str(), subscription.id.as_str(), period.as_str()];
+        for name in names.into_iter().chain(upgrade.as_deref()) {
+            hash.update(u64::try_from(name.len()).unwrap_or(u64::MAX).to_be_bytes());
+            hash.update(name.as_bytes());
         }
         if revision > 0 {
             hash.update([revision]);
@@ -131,7 +139,7 @@ mod tests {
     fn derive_for(user: &str, store: &str, subscription: &str, period: &str, revision: u8) -> PaymentId {
         let key =
             SubscriptionKey { user_id: UserId::new(user).unwrap(), id: SubscriptionId::new(subscription).unwrap() };
-        PaymentId::derive(&StoreId::new(store).unwrap(), &key, Period::parse(period).unwrap(), revision)
+        PaymentId::derive(&StoreId::new(store).unwrap(), &key, Period::parse(period).unwrap(), Part::Period, revision)
     }
 
     #[test]
@@ -154,6 +162,21 @@ mod tests {
         for (i, a) in ids.iter().enumerate() {
             assert!(ids.iter().skip(i + 1).all(|b| a != b));
         }
+    }
+
+    #[test]
+    fn each_upgrade_of_a_period_has_a_payment_id_of_its_own() {
+        let key =
+            SubscriptionKey { user_id: UserId::new("user_1").unwrap(), id: SubscriptionId::new("sub_1").unwrap() };
+        let id = |part, revision| {
+            let period = Period::parse("2026-12-01").unwrap();
+            PaymentId::derive(&StoreId::new("store-1").unwrap(), &key, period, part, revision)
+        };
+        let ids = [id(Part::Period, 0), id(Part::Upgrade(1), 0), id(Part::Upgrade(2), 0), id(Part::Upgrade(1), 1)];
+        for (i, a) in ids.iter().enumerate() {
+            assert!(a.is_ours() && ids.iter().skip(i + 1).all(|b| a != b));
+        }
+        assert_eq!(ids[1].as_str(), "invE55E4CIOEZAUXIINLCKCMXVJE4M6YMC4", "never changes either");
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Invoices: what one subscription owes for one billing period, and the attempts to collect it.
 
 use crate::calendar::{self, Period};
+use crate::change::Upgrade;
 use crate::decline::Decline;
 use crate::dunning::MAX_DECLINES;
 use crate::guard::Guard;
 use crate::id::{MAX_REVISION, PaymentId, StoreId};
 use crate::money::{Money, MoneyError};
 use crate::notice::Bought;
-use crate::plan::{Catalogue, Locale, PlanType};
+use crate::plan::{Catalogue, Locale, PlanType, Terms};
 use crate::subscription::{Customer, Method, Subscription, SubscriptionKey};
 use crate::text::cut_to_bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -24,6 +25,16 @@ pub const LOST_AFTER: SignedDuration = SignedDuration::from_mins(190);
 /// How many attempts an invoice keeps. Declines are limited to four by the ladder; the others are those that never reached `PortOne` or that
 /// it refused, at most one a day. Beyond this a person must look.
 pub const MAX_ATTEMPTS: usize = 60;
+
+/// What of a billing period an invoice is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// The period itself.
+    #[default]
+    Period,
+    /// An upgrade within it, by its number: the difference, for the days from the period's start on.
+    Upgrade(u32),
+}
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -176,8 +187,10 @@ pub struct Invoice {
     pub revision: u8,
     /// Whose subscription.
     pub subscription: SubscriptionKey,
-    /// The period.
+    /// The period; of an upgrade the days that it is charged for.
     pub period: Period,
+    /// What of the period it is for.
+    pub part: Part,
     /// What is owed, tax included, frozen.
     pub amount: Money,
     /// The plan, frozen.
@@ -238,17 +251,46 @@ impl Invoice {
         catalogue: &Catalogue,
         now: Timestamp,
     ) -> Result<Self, MoneyError> {
+        let terms = subscription.terms_for(period);
+        let order_name = catalogue.order_name(terms.plan, subscription.locale, period);
+        let amount = subscription.amount_for(period)?;
+        Ok(Self::opened(subscription, (period, Part::Period), terms, (amount, order_name), store, catalogue, now))
+    }
+
+    /// Opens the invoice of an upgrade.
+    pub fn open_upgrade(
+        subscription: &Subscription,
+        upgrade: &Upgrade,
+        store: &StoreId,
+        catalogue: &Catalogue,
+        now: Timestamp,
+    ) -> Self {
+        let owed = (upgrade.covers, Part::Upgrade(upgrade.number));
+        let order_name = catalogue.upgrade_order_name(upgrade.terms.plan, subscription.locale, upgrade.covers);
+        Self::opened(subscription, owed, upgrade.terms, (upgrade.amount, order_name), store, catalogue, now)
+    }
+
+    fn opened(
+        subscription: &Subscription,
+        (period, part): (Period, Part),
+        terms: Terms,
+        (amount, order_name): (Money, String),
+        store: &StoreId,
+        catalogue: &Catalogue,
+        now: Timestamp,
+    ) -> Self {
         let salt = if Guard::DerivedId.stands() { 0 } else { now.as_millisecond().to_le_bytes()[0] };
-        Ok(Self {
-            payment_id: PaymentId::derive(store, &subscription.key, period, salt),
+        Self {
+            payment_id: PaymentId::derive(store, &subscription.key, period, part, salt),
             revision: 0,
             subscription: subscription.key.clone(),
             period,
-            amount: subscription.amount_for(period)?,
-            plan: subscription.plan,
-            plan_name: catalogue.name(subscription.plan, subscription.locale).to_owned(),
-            seats: subscription.seats,
-            order_name: catalogue.order_name(subscription.plan, subscription.locale, period),
+            part,
+            amount,
+            plan: terms.plan,
+            plan_name: catalogue.name(terms.plan, subscription.locale).to_owned(),
+            seats: terms.seats,
+            order_name,
             customer: subscription.customer.clone(),
             locale: subscription.locale,
             state: State::Open { next_attempt_at: now },
@@ -260,7 +302,25 @@ impl Invoice {
             created_at: now,
             updated_at: now,
             version: 1,
-        })
+        }
+    }
+
+    /// As if it might be tried now: its customer wants it tried. What cannot succeed is not tried all the same.
+    #[must_use]
+    pub fn brought_forward(mut self, now: Timestamp) -> Self {
+        match &mut self.state {
+            State::Open { next_attempt_at: at } | State::Failed { retry_at: Some(at) } => *at = now.min(*at),
+            State::Failed { retry_at: None }
+            | State::Charging { .. }
+            | State::Unknown { .. }
+            | State::Pending { .. }
+            | State::Paid { .. }
+            | State::Uncollectible { .. }
+            | State::Void { .. }
+            | State::PartiallyRefunded { .. }
+            | State::Refunded { .. } => {}
+        }
+        self
     }
 
     /// What may be done at `now`, with the method the subscription has now.
@@ -403,7 +463,7 @@ impl Invoice {
             return None;
         }
         let revision = self.revision.checked_add(1).filter(|revision| *revision <= MAX_REVISION)?;
-        let payment_id = PaymentId::derive(store, &self.subscription, self.period, revision);
+        let payment_id = PaymentId::derive(store, &self.subscription, self.period, self.part, revision);
         let mut old = self.moved_to(State::Void { at: now }, now);
         old.superseded_by = Some(payment_id.clone());
         let mut attempts = self.attempts.clone();

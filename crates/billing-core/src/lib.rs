@@ -9,6 +9,7 @@
 pub mod billing_key;
 pub mod books;
 pub mod calendar;
+pub mod change;
 pub mod decline;
 pub mod dunning;
 pub mod event;

@@ -1,5 +1,6 @@
 //! Money: a whole number of minor units, with its currency.
 
+use crate::calendar::Period;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -150,6 +151,16 @@ impl Money {
         let whole = self.minor.checked_mul(i64::from(days)).ok_or(MoneyError::TooLarge)?;
         let minor = whole.checked_div(i64::from(month_days)).ok_or(MoneyError::BadShare)?;
         Self::new(minor, self.currency)
+    }
+
+    /// What `days` at this monthly price weigh: minor units × days. See [`crate::change`].
+    pub fn weight(self, days: u32) -> Result<i64, MoneyError> {
+        self.minor.checked_mul(i64::from(days)).ok_or(MoneyError::TooLarge)
+    }
+
+    /// The price of days of that weight, in the month that `period` lies in, rounded **down** to the minor unit.
+    pub fn of_weight(weight: i64, period: Period, currency: Currency) -> Result<Self, MoneyError> {
+        Self::new(weight.checked_div(i64::from(period.month_days())).ok_or(MoneyError::BadShare)?, currency)
     }
 
     /// The value-added tax inside a tax-inclusive price: one eleventh, rounded down (Korean VAT is 10 % of the supply price; `PortOne`

@@ -100,6 +100,13 @@ pub enum NoticeBody {
         #[serde(with = "millis")]
         until: Timestamp,
     },
+    /// The charge of an upgrade was declined: nothing has changed.
+    UpgradeFailed {
+        /// What was to be paid.
+        bought: Bought,
+        /// Why, as far as is known.
+        reason: Reason,
+    },
     /// The subscription is over.
     SubscriptionEnded {
         /// The plan's name.
@@ -149,6 +156,7 @@ impl NoticeBody {
         match self {
             Self::Receipt { .. } => "receipt",
             Self::PaymentFailed { .. } => "payment_failed",
+            Self::UpgradeFailed { .. } => "upgrade_failed",
             Self::SubscriptionEnded { .. } => "subscription_ended",
             Self::MethodRegistered { .. } => "method_registered",
             Self::MethodRemoved { .. } => "method_removed",
@@ -183,6 +191,7 @@ mod tests {
         let bodies = [
             NoticeBody::Receipt { bought: bought.clone(), vat: amount, paid_at, receipt_url: None, next_billing: None },
             NoticeBody::PaymentFailed { bought: bought.clone(), reason: Reason::Expired, retried: true, until: at },
+            NoticeBody::UpgradeFailed { bought: bought.clone(), reason: Reason::Expired },
             NoticeBody::SubscriptionEnded { plan_name: "Standard".to_owned(), reason, unpaid: None, ended_at: at },
             NoticeBody::MethodRegistered { method: method.clone(), at },
             NoticeBody::MethodRemoved { method, at },

@@ -55,6 +55,17 @@ impl PlanType {
     }
 }
 
+/// What is sold to a customer: a plan, for so many seats, at a price for a whole month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// The plan.
+    pub plan: PlanType,
+    /// How many seats.
+    pub seats: u32,
+    /// The price of a whole month.
+    pub monthly: Money,
+}
+
 /// The catalogue: the brand, and for each paid plan its name and its price per seat and month.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Catalogue {
@@ -177,6 +188,11 @@ impl Catalogue {
         Ok(seat.times(seats)?)
     }
 
+    /// What a team is sold today.
+    pub fn terms(&self, plan: PlanType, seats: u32, currency: Currency) -> Result<Terms, PlanError> {
+        Ok(Terms { plan, seats, monthly: self.monthly(plan, seats, currency)? })
+    }
+
     /// A plan's name for a customer.
     pub fn name(&self, plan: PlanType, locale: Locale) -> &str {
         match (self.plans.get(&plan), locale) {
@@ -193,6 +209,15 @@ impl Catalogue {
         match locale {
             Locale::Ko => format!("{brand} {name} - {}월 구독료", period.month()),
             Locale::En => format!("{brand} {name} - {} subscription", month_in_english(period.month())),
+        }
+    }
+
+    /// The order name of an upgrade within a period: `Sivera Pro - 12월 변경`, in English `Sivera Pro - December upgrade`.
+    pub fn upgrade_order_name(&self, plan: PlanType, locale: Locale, period: Period) -> String {
+        let (brand, name) = (&self.brand, self.name(plan, locale));
+        match locale {
+            Locale::Ko => format!("{brand} {name} - {}월 변경", period.month()),
+            Locale::En => format!("{brand} {name} - {} upgrade", month_in_english(period.month())),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::decline::Decline;
 use crate::dunning::{Ladder, Next};
 use crate::event::{Cause, Event, EventKind};
 use crate::guard::Guard;
-use crate::invoice::{Invoice, Outcome, Proof, State, after_refusal};
+use crate::invoice::{Invoice, Outcome, Part, Proof, State, after_refusal};
 use crate::money::Money;
 use crate::notice::{EndReason, Notice, NoticeBody};
 use crate::subscription::{self, Subscription};
@@ -155,11 +155,12 @@ pub fn settle(
             let next_attempt_at = if *at_once { cx.now } else { after_refusal(cx.now) };
             let next =
                 reopened(invoice, subscription, next_attempt_at, cx).ended(Outcome::Refused(code.clone()), cx.now);
-            record(invoice, next, None, EventKind::PaymentRefused, Some(code.clone()), None, cx)
+            let back = not_upgraded(invoice, subscription);
+            record(invoice, next, back, EventKind::PaymentRefused, Some(code.clone()), None, cx)
         }),
         Fact::Lost { attempt } => is_undecided(invoice, *attempt).then(|| {
             let next = reopened(invoice, subscription, cx.now, cx).ended(Outcome::Lost, cx.now);
-            record(invoice, next, None, EventKind::AttemptLost, None, None, cx)
+            record(invoice, next, not_upgraded(invoice, subscription), EventKind::AttemptLost, None, None, cx)
         }),
         Fact::Refunded { total, at, chargeback } => refunded(invoice, subscription, total, *at, *chargeback, cx),
         Fact::Contradiction(why) => Some(quarantined(invoice, subscription, why.clone(), cx)),
@@ -252,7 +253,10 @@ fn paid(
     }
     let mut next = invoice.moved_to(State::Paid { at }, cx.now).ended(Outcome::Paid, cx.now);
     next.proof = proof.clone();
-    let advanced = subscription.and_then(|subscription| subscription.paid(invoice.period));
+    let advanced = subscription.and_then(|subscription| match invoice.part {
+        Part::Period => subscription.paid(invoice.period),
+        Part::Upgrade(number) => subscription.upgraded(invoice.period, number),
+    });
     let body = NoticeBody::Receipt {
         bought: invoice.bought(),
         vat: invoice.amount.vat_included(),
@@ -278,6 +282,13 @@ fn declined(invoice: &Invoice, subscription: Option<&Subscription>, decline: &De
     if !is_owed(invoice, subscription) {
         let void = next.moved_to(State::Void { at: cx.now }, cx.now);
         return record(invoice, void, None, EventKind::PaymentFailed, Some(decline.code.clone()), None, cx);
+    }
+    if let Some(back) = not_upgraded(invoice, subscription) {
+        // An upgrade is tried once: its customer is there to try again, and keeps what they have.
+        let void = next.moved_to(State::Void { at: cx.now }, cx.now);
+        let body = NoticeBody::UpgradeFailed { bought: invoice.bought(), reason: decline.reason };
+        let code = Some(decline.code.clone());
+        return record(invoice, void, Some(back), EventKind::PaymentFailed, code, Some(body), cx);
     }
     if let Some(ended) = subscription.filter(|it| it.cancel_at_period_end && !is_parked(Some(it))) {
         // Its customer does not want it any more: nothing is tried again.
@@ -364,7 +375,11 @@ fn quarantined(invoice: &Invoice, subscription: Option<&Subscription>, why: Stri
     };
     let mut next = invoice.moved_to(state, cx.now);
     next.quarantine = Some(why.clone());
-    let parked = subscription.and_then(|subscription| subscription.parked(invoice.period));
+    let parked = subscription.and_then(|subscription| match invoice.part {
+        Part::Period => subscription.parked(invoice.period),
+        // What is owed for the periods to come is not in question.
+        Part::Upgrade(number) => subscription.not_upgraded(invoice.period, number),
+    });
     record(invoice, next, parked, EventKind::InvoiceQuarantined, Some(why), None, cx)
 }
 
@@ -374,8 +389,19 @@ fn is_owed(invoice: &Invoice, subscription: Option<&Subscription>) -> bool {
         subscription::State::Canceled { .. } | subscription::State::Expired { .. } => false,
         subscription::State::Active { .. }
         | subscription::State::PastDue { .. }
-        | subscription::State::Parked { .. } => subscription.period() == Some(invoice.period),
+        | subscription::State::Parked { .. } => match invoice.part {
+            Part::Period => subscription.period() == Some(invoice.period),
+            Part::Upgrade(_) => subscription.owed() == Some((invoice.period, invoice.part)),
+        },
     })
+}
+
+/// The subscription without the upgrade that the invoice is for; nothing if it is for none.
+fn not_upgraded(invoice: &Invoice, subscription: Option<&Subscription>) -> Option<Subscription> {
+    match invoice.part {
+        Part::Period => None,
+        Part::Upgrade(number) => subscription?.not_upgraded(invoice.period, number),
+    }
 }
 
 /// Whether nothing is done about the subscription until a person has looked: its customer is promised nothing, and not told that it ended.
@@ -389,8 +415,8 @@ fn reopened(
     next_attempt_at: Timestamp,
     cx: &Context<'_>,
 ) -> Invoice {
-    let state =
-        if is_owed(invoice, subscription) { State::Open { next_attempt_at } } else { State::Void { at: cx.now } };
+    let is_tried_again = invoice.part == Part::Period && is_owed(invoice, subscription);
+    let state = if is_tried_again { State::Open { next_attempt_at } } else { State::Void { at: cx.now } };
     invoice.moved_to(state, cx.now)
 }
 

@@ -2,11 +2,13 @@
 
 use crate::billing_key::BillingKey;
 use crate::calendar::{self, Period};
+use crate::change::{Changes, Upgrade};
 use crate::decline::Pg;
 use crate::guard::Guard;
 use crate::id::{SubscriptionId, UserId};
+use crate::invoice::Part;
 use crate::money::{Money, MoneyError};
-use crate::plan::{Locale, PlanType};
+use crate::plan::{Locale, PlanType, Terms};
 use crate::private::Private;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -111,6 +113,8 @@ pub struct Subscription {
     pub trial_end: Option<Timestamp>,
     /// Whether it ends with the period that is paid: nothing more is charged.
     pub cancel_at_period_end: bool,
+    /// What has come of wishes to change it.
+    pub changes: Changes,
     /// Its state.
     pub state: State,
     /// Counts its writes: every write is conditional on the version it read.
@@ -126,16 +130,38 @@ pub enum Due {
     End,
     /// The period is to be collected.
     Collect(Period),
+    /// The charge of an upgrade is to be cleared up.
+    Upgrade(Upgrade),
 }
 
 impl Subscription {
     /// The next moment anything is to be done; nothing keeps the subscription out of the index of due ones.
     pub fn due_at(&self) -> Option<Timestamp> {
+        // What is not decided comes before what is owed next.
+        if let Some(upgrade) = self.changes.upgrade {
+            return Some(upgrade.at);
+        }
         match &self.state {
-            // A trial lasts to its last minute, even past the hour at which bills fall due.
-            State::Active { next } => next.map(|period| period.due_at().max(self.trial_end.unwrap_or(Timestamp::MIN))),
+            State::Active { .. } => self.next_bill_at(),
             State::PastDue { due_at, .. } => Some(*due_at),
             State::Parked { .. } | State::Canceled { .. } | State::Expired { .. } => None,
+        }
+    }
+
+    /// When the period that it owes for, or will owe for next, falls due.
+    pub fn next_bill_at(&self) -> Option<Timestamp> {
+        let period = self.period()?;
+        // A trial lasts to its last minute, even past the hour at which bills fall due.
+        Some(period.due_at().max(
+            self.trial_end.filter(|end| Period::first(self.started, Some(*end)) == period).unwrap_or(Timestamp::MIN),
+        ))
+    }
+
+    /// What the invoice of whatever it owes is for: an upgrade that is not decided comes first.
+    pub fn owed(&self) -> Option<(Period, Part)> {
+        match self.changes.upgrade {
+            Some(upgrade) => Some((upgrade.covers, Part::Upgrade(upgrade.number))),
+            None => self.period().map(|period| (period, Part::Period)),
         }
     }
 
@@ -151,6 +177,9 @@ impl Subscription {
         if !self.due_at().is_some_and(is_due) {
             return Due::Nothing;
         }
+        if let Some(upgrade) = self.changes.upgrade {
+            return Due::Upgrade(upgrade);
+        }
         match &self.state {
             State::Active { .. } | State::PastDue { .. } if self.cancel_at_period_end => Due::End,
             State::Active { next: Some(period) } | State::PastDue { period, .. } => Due::Collect(*period),
@@ -162,7 +191,7 @@ impl Subscription {
 
     /// What the period costs: the month's price, or for a first period that starts within a month its share by days.
     pub fn amount_for(&self, period: Period) -> Result<Money, MoneyError> {
-        self.monthly.share(period.days(), period.month_days())
+        self.terms_for(period).monthly.share(period.days(), period.month_days())
     }
 
     /// The period it owes for or will owe for next.
@@ -177,20 +206,21 @@ impl Subscription {
     /// After `period` was paid. Nothing changes if it owes for another period by now, or has ended.
     #[must_use]
     pub fn paid(&self, period: Period) -> Option<Self> {
-        (self.period() == Some(period)).then(|| self.moved_to(State::Active { next: Some(period.next()) }))
+        (self.period() == Some(period)).then(|| self.begun(period, State::Active { next: Some(period.next()) }))
     }
 
     /// After `period` was declined and something is left to be done at `due_at`. Nothing changes if it is parked: the decline may be of
     /// another payment id than the one that money moved under, and a retry would charge twice.
     #[must_use]
     pub fn declined(&self, period: Period, due_at: Timestamp) -> Option<Self> {
-        self.is_dunned_for(period).then(|| self.moved_to(State::PastDue { period, due_at }))
+        self.is_dunned_for(period).then(|| self.begun(period, State::PastDue { period, due_at }))
     }
 
     /// After `period` was given up. Nothing changes if it is parked.
     #[must_use]
     pub fn expired(&self, period: Period, at: Timestamp) -> Option<Self> {
-        self.is_dunned_for(period).then(|| self.moved_to(State::Expired { at }))
+        let ended = || Self { changes: Changes::default(), ..self.moved_to(State::Expired { at }) };
+        self.is_dunned_for(period).then(ended)
     }
 
     fn is_dunned_for(&self, period: Period) -> bool {
@@ -220,7 +250,7 @@ impl Subscription {
     pub fn canceled(&self, at: Timestamp) -> Option<Self> {
         match self.state {
             State::Active { .. } | State::PastDue { .. } | State::Parked { .. } => {
-                Some(self.moved_to(State::Canceled { at }))
+                Some(Self { changes: Changes::default(), ..self.moved_to(State::Canceled { at }) })
             }
             State::Canceled { .. } | State::Expired { .. } => None,
         }
@@ -247,7 +277,30 @@ impl Subscription {
         has_it.then(|| Self { method: None, ..self.moved_to(self.state.clone()) })
     }
 
-    fn moved_to(&self, state: State) -> Self {
+    /// The period has begun: what it was to become with it, it is now.
+    fn begun(&self, period: Period, state: State) -> Self {
+        let Terms { plan, seats, monthly } = self.terms_for(period);
+        let changes = Changes { next: None, billed: None, ..self.changes };
+        Self { plan, seats, monthly, changes, ..self.moved_to(state) }
+    }
+
+    /// As if what it owes were due now: its customer wants it tried.
+    #[must_use]
+    pub fn brought_forward(mut self, now: Timestamp) -> Self {
+        if let State::PastDue { due_at, .. } = &mut self.state {
+            *due_at = now.min(*due_at);
+        }
+        self
+    }
+
+    /// Takes its customer's wish back that it end. Nothing changes if there is none, or it has ended.
+    #[must_use]
+    pub fn resumed(&self) -> Option<Self> {
+        let is_news = self.cancel_at_period_end && !self.has_ended();
+        is_news.then(|| Self { cancel_at_period_end: false, ..self.moved_to(self.state.clone()) })
+    }
+
+    pub(crate) fn moved_to(&self, state: State) -> Self {
         Self { state, version: self.version.saturating_add(1), ..self.clone() }
     }
 }
@@ -290,6 +343,7 @@ pub(crate) mod tests {
             started: at("2026-11-01T09:00:00+09:00"),
             trial_end: None,
             cancel_at_period_end: false,
+            changes: Changes::default(),
             state: State::Active { next: Some(period("2026-12-01")) },
             version: 1,
         }

@@ -26,7 +26,8 @@ fn an_invoice_keeps_what_was_agreed_when_it_was_opened() {
 #[test]
 fn a_new_invoice_is_the_first_version_of_the_first_revision_and_may_be_attempted_at_once() {
     let invoice = first();
-    let id = PaymentId::derive(&StoreId::new("store-1").unwrap(), &standard().key, period("2026-12-17"), 0);
+    let id =
+        PaymentId::derive(&StoreId::new("store-1").unwrap(), &standard().key, period("2026-12-17"), Part::Period, 0);
     assert_eq!((&invoice.payment_id, invoice.revision, invoice.version), (&id, 0, 1));
     assert_eq!((invoice.created_at, invoice.updated_at), (at(NOON), at(NOON)));
     assert_eq!(invoice.state, State::Open { next_attempt_at: at(NOON) });
