@@ -135,6 +135,7 @@ fn admit_one(world: &World, person: &Person) -> Owes {
         started: start,
         trial_end: None,
         cancel_at_period_end: false,
+        wishes: billing_core::change::Wishes::default(),
         state: State::Active { next: Some(person.first) },
         version: 1,
     };
@@ -186,7 +187,13 @@ fn act(world: &World, person: &Person, key: &SubscriptionKey, deed: &Deed, gener
 }
 
 fn payment_of(person: &Person, key: &SubscriptionKey) -> PaymentId {
-    PaymentId::derive(&StoreId::new(super::world::STORE).expect("a store id"), key, person.first, 0)
+    PaymentId::derive(
+        &StoreId::new(super::world::STORE).expect("a store id"),
+        key,
+        person.first,
+        billing_core::invoice::Part::Period,
+        0,
+    )
 }
 
 /// A random person, whose bill falls due on the first of the month after `start` or a few days later.

@@ -71,6 +71,7 @@ fn subscription() -> Subscription {
         started: at("2026-11-01T09:00:00+09:00"),
         trial_end: None,
         cancel_at_period_end: false,
+        wishes: billing_core::change::Wishes::default(),
         state: State::Active { next: Some(december()) },
         version: 1,
     }

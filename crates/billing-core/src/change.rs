@@ -1,4 +1,4 @@
-//! Changes of plan and seats: when they take effect, and what they cost.
+//! Wishes of plan and seats: when they take effect, and what they cost.
 //!
 //! A change that makes the month dearer is an **upgrade**: it takes effect today, and the days that are left of the paid period, today
 //! included, are charged at once. Any other takes effect with the next period, and nothing is given back. What was not billed yet (a trial)
@@ -22,7 +22,7 @@ pub const MAX_UPGRADES: u32 = 31;
 /// Nothing is changed this long before a bill falls due, or once it has: the bill is made by machines whose clocks differ.
 pub const BILL_MARGIN: SignedDuration = SignedDuration::from_mins(5);
 
-/// An upgrade whose charge is not decided. Its invoice's identity is (subscription, what it covers, its number).
+/// An upgrade whose charge is not decided. Its invoice's identity is (subscription, month, number).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Upgrade {
     /// From 1, within the period that was paid.
@@ -50,7 +50,7 @@ pub struct Billed {
 
 /// What has come of the wishes to change a subscription.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Changes {
+pub struct Wishes {
     /// What it becomes with its next period.
     pub next: Option<Terms>,
     /// The upgrade that is under way.
@@ -131,7 +131,7 @@ impl Subscription {
     pub fn change(&self, wish: Terms, is_billed: bool, now: Timestamp) -> Result<Change, ChangeRefusal> {
         let next = self.changeable(wish, now)?;
         let terms = self.terms();
-        if wish == self.changes.next.unwrap_or(terms) {
+        if wish == self.wishes.next.unwrap_or(terms) {
             return Ok(Change::Unchanged);
         }
         let today = Period::starting(calendar::date_at(now));
@@ -141,8 +141,8 @@ impl Subscription {
             return Ok(Change::AtOnce(self.with_terms(wish)));
         }
         if wish.monthly.minor() < terms.monthly.minor() {
-            let changes = Changes { next: Some(wish), ..self.changes };
-            return Ok(Change::Later(next, Self { changes, ..self.moved_on() }));
+            let wishes = Wishes { next: Some(wish), ..self.wishes };
+            return Ok(Change::Later(next, Self { wishes, ..self.moved_on() }));
         }
         let billed = self.billed(paid)?;
         let weight = heavier(&billed, terms, wish, today)?;
@@ -150,8 +150,8 @@ impl Subscription {
         let amount =
             Money::of_weight(weight, paid, currency)?.minus(Money::of_weight(billed.weight, paid, currency)?)?;
         if amount.is_zero() {
-            let changes = Changes { billed: Some(Billed { weight, ..billed }), ..Changes::default() };
-            return Ok(Change::AtOnce(Self { changes, ..self.with_terms(wish) }));
+            let wishes = Wishes { billed: Some(Billed { weight, ..billed }), ..Wishes::default() };
+            return Ok(Change::AtOnce(Self { wishes, ..self.with_terms(wish) }));
         }
         if self.method.is_none() {
             return Err(ChangeRefusal::NoMethod);
@@ -162,8 +162,8 @@ impl Subscription {
         }
         let upgrade = Upgrade { number, terms: wish, covers: today, amount, at: now };
         let billed = Some(Billed { upgrades: number, ..billed });
-        let changes = Changes { upgrade: Some(upgrade), billed, ..self.changes };
-        Ok(Change::Upgrade(upgrade, Self { changes, ..self.moved_on() }))
+        let wishes = Wishes { upgrade: Some(upgrade), billed, ..self.wishes };
+        Ok(Change::Upgrade(upgrade, Self { wishes, ..self.moved_on() }))
     }
 
     /// The next period, if anything may be changed.
@@ -175,7 +175,7 @@ impl Subscription {
             State::Active { next: None } => return Err(ChangeRefusal::Free),
             State::Active { next: Some(next) } => next,
         };
-        if let Some(upgrade) = self.changes.upgrade {
+        if let Some(upgrade) = self.wishes.upgrade {
             return Err(ChangeRefusal::UpgradeUnderWay(upgrade));
         }
         if self.cancel_at_period_end {
@@ -200,27 +200,27 @@ impl Subscription {
     pub fn upgraded(&self, covers: Period, number: u32) -> Option<Self> {
         let upgrade = self.upgrade_under_way(covers, number)?;
         // The weight could be reckoned when the upgrade was begun, and nothing has changed since.
-        let billed = self.changes.billed.and_then(|billed| {
+        let billed = self.wishes.billed.and_then(|billed| {
             let weight = heavier(&billed, self.terms(), upgrade.terms, covers).ok()?;
             Some(Billed { weight, ..billed })
         });
-        Some(Self { changes: Changes { billed, ..Changes::default() }, ..self.with_terms(upgrade.terms) })
+        Some(Self { wishes: Wishes { billed, ..Wishes::default() }, ..self.with_terms(upgrade.terms) })
     }
 
     /// After an upgrade came to nothing: everything is as it was. Nothing changes if it is not the one that is under way.
     #[must_use]
     pub fn not_upgraded(&self, covers: Period, number: u32) -> Option<Self> {
         self.upgrade_under_way(covers, number)?;
-        Some(Self { changes: Changes { upgrade: None, ..self.changes }, ..self.moved_on() })
+        Some(Self { wishes: Wishes { upgrade: None, ..self.wishes }, ..self.moved_on() })
     }
 
     fn upgrade_under_way(&self, covers: Period, number: u32) -> Option<Upgrade> {
-        self.changes.upgrade.filter(|upgrade| upgrade.covers == covers && upgrade.number == number)
+        self.wishes.upgrade.filter(|upgrade| upgrade.covers == covers && upgrade.number == number)
     }
 
     /// What it is billed for a period: what it becomes with its next one counts from that on.
     pub(crate) fn terms_for(&self, period: Period) -> Terms {
-        self.changes.next.filter(|_| self.period() == Some(period)).unwrap_or_else(|| self.terms())
+        self.wishes.next.filter(|_| self.period() == Some(period)).unwrap_or_else(|| self.terms())
     }
 
     /// What a cancellation today leaves unused of what was billed for the paid period: the price of the days after today, rounded up to the
@@ -241,7 +241,7 @@ impl Subscription {
 
     /// What was billed for the period that is paid.
     fn billed(&self, paid: Period) -> Result<Billed, MoneyError> {
-        match self.changes.billed.filter(|billed| billed.period == paid) {
+        match self.wishes.billed.filter(|billed| billed.period == paid) {
             Some(billed) => Ok(billed),
             None => Ok(Billed { period: paid, weight: self.monthly.weight(paid.days())?, upgrades: 0 }),
         }
@@ -249,8 +249,8 @@ impl Subscription {
 
     fn with_terms(&self, terms: Terms) -> Self {
         let Terms { plan, seats, monthly } = terms;
-        let changes = Changes { next: None, ..self.changes };
-        Self { plan, seats, monthly, changes, ..self.moved_on() }
+        let wishes = Wishes { next: None, ..self.wishes };
+        Self { plan, seats, monthly, wishes, ..self.moved_on() }
     }
 
     fn moved_on(&self) -> Self {

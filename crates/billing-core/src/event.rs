@@ -12,8 +12,16 @@ pub enum EventKind {
     SubscriptionStarted,
     /// A customer wishes to cancel: nothing more is charged, and the subscription ends with the period that is paid.
     CancellationRequested,
+    /// A customer does not wish to cancel any more.
+    CancellationWithdrawn,
     /// A subscription ended at its customer's wish.
     SubscriptionCanceled,
+    /// A subscription's plan or seats changed, for nothing.
+    SubscriptionChanged,
+    /// A subscription's plan or seats will change with its next period.
+    ChangeScheduled,
+    /// A customer wishes an upgrade, and its charge is under way.
+    UpgradeBegun,
     /// An invoice was paid.
     InvoicePaid,
     /// An attempt was declined; the invoice will be tried again.
@@ -52,10 +60,14 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind, for reports.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 24] = [
         Self::SubscriptionStarted,
         Self::CancellationRequested,
+        Self::CancellationWithdrawn,
         Self::SubscriptionCanceled,
+        Self::SubscriptionChanged,
+        Self::ChangeScheduled,
+        Self::UpgradeBegun,
         Self::InvoicePaid,
         Self::PaymentFailed,
         Self::InvoiceUncollectible,
@@ -80,7 +92,11 @@ impl EventKind {
         match self {
             Self::SubscriptionStarted => "subscription_started",
             Self::CancellationRequested => "cancellation_requested",
+            Self::CancellationWithdrawn => "cancellation_withdrawn",
             Self::SubscriptionCanceled => "subscription_canceled",
+            Self::SubscriptionChanged => "subscription_changed",
+            Self::ChangeScheduled => "change_scheduled",
+            Self::UpgradeBegun => "upgrade_begun",
             Self::InvoicePaid => "invoice_paid",
             Self::PaymentFailed => "payment_failed",
             Self::InvoiceUncollectible => "invoice_uncollectible",
@@ -112,7 +128,11 @@ impl EventKind {
             | Self::InvoiceSuperseded => true,
             Self::SubscriptionStarted
             | Self::CancellationRequested
+            | Self::CancellationWithdrawn
             | Self::SubscriptionCanceled
+            | Self::SubscriptionChanged
+            | Self::ChangeScheduled
+            | Self::UpgradeBegun
             | Self::InvoicePaid
             | Self::PaymentFailed
             | Self::InvoiceUncollectible

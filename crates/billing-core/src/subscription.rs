@@ -2,7 +2,7 @@
 
 use crate::billing_key::BillingKey;
 use crate::calendar::{self, Period};
-use crate::change::{Changes, Upgrade};
+use crate::change::{Upgrade, Wishes};
 use crate::decline::Pg;
 use crate::guard::Guard;
 use crate::id::{SubscriptionId, UserId};
@@ -114,7 +114,7 @@ pub struct Subscription {
     /// Whether it ends with the period that is paid: nothing more is charged.
     pub cancel_at_period_end: bool,
     /// What has come of wishes to change it.
-    pub changes: Changes,
+    pub wishes: Wishes,
     /// Its state.
     pub state: State,
     /// Counts its writes: every write is conditional on the version it read.
@@ -138,7 +138,7 @@ impl Subscription {
     /// The next moment anything is to be done; nothing keeps the subscription out of the index of due ones.
     pub fn due_at(&self) -> Option<Timestamp> {
         // What is not decided comes before what is owed next.
-        if let Some(upgrade) = self.changes.upgrade {
+        if let Some(upgrade) = self.wishes.upgrade {
             return Some(upgrade.at);
         }
         match &self.state {
@@ -159,7 +159,7 @@ impl Subscription {
 
     /// What the invoice of whatever it owes is for: an upgrade that is not decided comes first.
     pub fn owed(&self) -> Option<(Period, Part)> {
-        match self.changes.upgrade {
+        match self.wishes.upgrade {
             Some(upgrade) => Some((upgrade.covers, Part::Upgrade(upgrade.number))),
             None => self.period().map(|period| (period, Part::Period)),
         }
@@ -177,7 +177,7 @@ impl Subscription {
         if !self.due_at().is_some_and(is_due) {
             return Due::Nothing;
         }
-        if let Some(upgrade) = self.changes.upgrade {
+        if let Some(upgrade) = self.wishes.upgrade {
             return Due::Upgrade(upgrade);
         }
         match &self.state {
@@ -219,7 +219,7 @@ impl Subscription {
     /// After `period` was given up. Nothing changes if it is parked.
     #[must_use]
     pub fn expired(&self, period: Period, at: Timestamp) -> Option<Self> {
-        let ended = || Self { changes: Changes::default(), ..self.moved_to(State::Expired { at }) };
+        let ended = || Self { wishes: Wishes::default(), ..self.moved_to(State::Expired { at }) };
         self.is_dunned_for(period).then(ended)
     }
 
@@ -250,7 +250,7 @@ impl Subscription {
     pub fn canceled(&self, at: Timestamp) -> Option<Self> {
         match self.state {
             State::Active { .. } | State::PastDue { .. } | State::Parked { .. } => {
-                Some(Self { changes: Changes::default(), ..self.moved_to(State::Canceled { at }) })
+                Some(Self { wishes: Wishes::default(), ..self.moved_to(State::Canceled { at }) })
             }
             State::Canceled { .. } | State::Expired { .. } => None,
         }
@@ -280,8 +280,8 @@ impl Subscription {
     /// The period has begun: what it was to become with it, it is now.
     fn begun(&self, period: Period, state: State) -> Self {
         let Terms { plan, seats, monthly } = self.terms_for(period);
-        let changes = Changes { next: None, billed: None, ..self.changes };
-        Self { plan, seats, monthly, changes, ..self.moved_to(state) }
+        let wishes = Wishes { next: None, billed: None, ..self.wishes };
+        Self { plan, seats, monthly, wishes, ..self.moved_to(state) }
     }
 
     /// As if what it owes were due now: its customer wants it tried.
@@ -343,7 +343,7 @@ pub(crate) mod tests {
             started: at("2026-11-01T09:00:00+09:00"),
             trial_end: None,
             cancel_at_period_end: false,
-            changes: Changes::default(),
+            wishes: Wishes::default(),
             state: State::Active { next: Some(period("2026-12-01")) },
             version: 1,
         }

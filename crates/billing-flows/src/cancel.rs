@@ -7,7 +7,11 @@ use crate::collect::Collected;
 use crate::ports::{Changes, Clock, CommitError, Gateway, Signal, Store, SubscriptionChange, Telemetry};
 use crate::settle::MAX_ROUNDS;
 use crate::{Billing, FlowError};
+use billing_core::Timestamp;
 use billing_core::event::{Cause, Event, EventKind};
+use billing_core::id::PaymentId;
+use billing_core::invoice::{Part, State};
+use billing_core::money::Money;
 use billing_core::subscription::{Subscription, SubscriptionKey};
 
 /// When a subscription is to end.
@@ -32,6 +36,26 @@ pub enum Canceled {
     Missing,
 }
 
+/// What became of the wish not to cancel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resumed {
+    /// The subscription goes on.
+    GoesOn(Subscription),
+    /// It has ended: too late.
+    Ended,
+    /// There is no such subscription.
+    Missing,
+}
+
+/// What is left unused of what was paid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unused {
+    /// How much in all.
+    pub amount: Money,
+    /// How much of each payment.
+    pub of: Vec<(PaymentId, Money)>,
+}
+
 impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     /// Cancels a subscription.
     pub async fn cancel(&self, key: &SubscriptionKey, when: When, cause: &Cause) -> Result<Canceled, FlowError> {
@@ -41,7 +65,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                 return Ok(Canceled::Ended);
             }
             if let Some(next) = subscription.to_end()
-                && !self.write_wish(&subscription, next, cause).await?
+                && !self.write_subscription(&subscription, next, EventKind::CancellationRequested, cause).await?
             {
                 continue;
             }
@@ -58,20 +82,65 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         Err(FlowError::Contended)
     }
 
-    /// `false` if the subscription had changed since it was read.
-    async fn write_wish(&self, before: &Subscription, next: Subscription, cause: &Cause) -> Result<bool, FlowError> {
-        let now = self.clock.now();
-        let event = Event {
-            subject: before.key.id.to_string(),
-            id: Event::id_at(now, &format!("{:06}", next.version)),
-            at: now,
-            kind: EventKind::CancellationRequested,
-            cause: cause.clone(),
-            before: Some(before.state.status().to_owned()),
-            after: Some(next.state.status().to_owned()),
-            detail: None,
-            notice: None,
-        };
+    /// Takes the wish to cancel back: the subscription goes on, at the price it had.
+    pub async fn resume(&self, key: &SubscriptionKey, cause: &Cause) -> Result<Resumed, FlowError> {
+        for _ in 0..MAX_ROUNDS {
+            let Some(subscription) = self.store.subscription(key).await? else { return Ok(Resumed::Missing) };
+            if subscription.has_ended() {
+                return Ok(Resumed::Ended);
+            }
+            let Some(next) = subscription.resumed() else { return Ok(Resumed::GoesOn(subscription)) };
+            if self.write_subscription(&subscription, next.clone(), EventKind::CancellationWithdrawn, cause).await? {
+                return Ok(Resumed::GoesOn(next));
+            }
+        }
+        Err(FlowError::Contended)
+    }
+
+    /// What a cancellation now leaves unused of the paid period, and the payments it can be given back of: the newest first, for it is the
+    /// smallest.
+    pub async fn unused(&self, subscription: &Subscription) -> Result<Unused, FlowError> {
+        let mut left = subscription.unused(self.clock.now())?;
+        let mut unused = Unused { amount: Money::zero(left.currency()), of: Vec::new() };
+        let Some(paid) = subscription.period_before() else { return Ok(unused) };
+        let upgrades = subscription.wishes.billed.filter(|billed| billed.period == paid).map_or(0, |it| it.upgrades);
+        let parts = (1..=upgrades).rev().map(Part::Upgrade).chain([Part::Period]);
+        for part in parts {
+            if left.is_zero() {
+                break;
+            }
+            let Some(invoice) = self.invoice_of(&subscription.key, paid, part).await? else { continue };
+            let there = match &invoice.state {
+                State::Paid { .. } => invoice.amount,
+                State::PartiallyRefunded { refunded, .. } => invoice.amount.minus(*refunded)?,
+                State::Refunded { .. }
+                | State::Open { .. }
+                | State::Charging { .. }
+                | State::Unknown { .. }
+                | State::Pending { .. }
+                | State::Failed { .. }
+                | State::Uncollectible { .. }
+                | State::Void { .. } => continue,
+            };
+            let some = if there.minor() < left.minor() { there } else { left };
+            left = left.minus(some)?;
+            unused.amount = unused.amount.plus(some)?;
+            if !some.is_zero() {
+                unused.of.push((invoice.payment_id, some));
+            }
+        }
+        Ok(unused)
+    }
+
+    /// Writes the next version of a subscription with the event of it; `false` if it had changed since it was read.
+    pub(crate) async fn write_subscription(
+        &self,
+        before: &Subscription,
+        next: Subscription,
+        kind: EventKind,
+        cause: &Cause,
+    ) -> Result<bool, FlowError> {
+        let event = subscription_event(before, &next, kind, self.clock.now(), cause);
         let changes = Changes {
             subscription: Some(SubscriptionChange::Write { expected: before.version, next }),
             events: vec![event],
@@ -79,11 +148,32 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         };
         match self.store.commit(&changes).await {
             Ok(()) => {
-                self.telemetry.signal(Signal::Event(EventKind::CancellationRequested));
+                self.telemetry.signal(Signal::Event(kind));
                 Ok(true)
             }
             Err(CommitError::Conflict(_)) => Ok(false),
             Err(CommitError::Store(error)) => Err(error.into()),
         }
+    }
+}
+
+/// The record of a change of a subscription.
+pub(crate) fn subscription_event(
+    before: &Subscription,
+    next: &Subscription,
+    kind: EventKind,
+    now: Timestamp,
+    cause: &Cause,
+) -> Event {
+    Event {
+        subject: before.key.id.to_string(),
+        id: Event::id_at(now, &format!("{:06}", next.version)),
+        at: now,
+        kind,
+        cause: cause.clone(),
+        before: Some(before.state.status().to_owned()),
+        after: Some(next.state.status().to_owned()),
+        detail: None,
+        notice: None,
     }
 }

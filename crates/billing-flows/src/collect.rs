@@ -19,11 +19,12 @@ use crate::settle::{Books, MAX_ROUNDS, Settlement};
 use crate::{Billing, FlowError};
 use billing_core::Timestamp;
 use billing_core::calendar::{self, Period};
+use billing_core::change::Upgrade;
 use billing_core::decline::{Decline, Reason};
-use billing_core::event::Cause;
+use billing_core::event::{Cause, EventKind};
 use billing_core::guard::Guard;
 use billing_core::id::{MAX_REVISION, PaymentId};
-use billing_core::invoice::{Invoice, LOST_AFTER, State, Step};
+use billing_core::invoice::{Invoice, LOST_AFTER, Part, State, Step};
 use billing_core::settlement::{self, Charged, Context, Fact};
 use billing_core::subscription::{Due, Subscription, SubscriptionKey};
 use jiff::SignedDuration;
@@ -63,7 +64,7 @@ pub enum Skip {
 
 /// How long a message waits before it comes back to ask: first until no lease can be running that was taken before it was sent, then longer.
 /// After the last, the reconciler's hourly pass goes on asking.
-const ASK_AFTER: [SignedDuration; 3] =
+pub(crate) const ASK_AFTER: [SignedDuration; 3] =
     [SignedDuration::from_mins(4), SignedDuration::from_mins(10), SignedDuration::from_mins(15)];
 
 impl Collected {
@@ -102,7 +103,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     pub async fn collect<Q: Queue>(&self, queue: &Q, message: &CollectMessage) -> Result<Collected, FlowError> {
         let cause = Cause::Run(message.run.clone());
         let key = SubscriptionKey { user_id: message.user_id.clone(), id: message.subscription_id.clone() };
-        let collected = self.collect_due(&key, message.now, &cause).await?;
+        let collected = self.collect_due(&key, message.now, &cause, Demand::WhenDue).await?;
         let (result, skipped) = match collected {
             Collected::Settled(status) => (status, None),
             Collected::Ended => ("ended", None),
@@ -123,6 +124,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         key: &SubscriptionKey,
         due_by: Timestamp,
         cause: &Cause,
+        demand: Demand,
     ) -> Result<Collected, FlowError> {
         for _ in 0..MAX_ROUNDS {
             let Some(subscription) = self.store.subscription(key).await? else {
@@ -130,10 +132,15 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             };
             // A run that is handled late sees what fell due since; one whose clock is behind still sees what its planner saw.
             let now = self.clock.now().max(due_by);
+            let subscription = match demand {
+                Demand::WhenDue => subscription,
+                Demand::Now => subscription.brought_forward(now),
+            };
             let round = match subscription.due(now) {
                 Due::Nothing => Some(Collected::Skipped(Skip::NotDue)),
                 Due::End => self.end_period(&subscription, now, cause).await?,
-                Due::Collect(period) => self.collect_period(subscription, period, now, cause).await?,
+                Due::Collect(period) => self.collect_period(subscription, period, now, cause, demand).await?,
+                Due::Upgrade(upgrade) => self.clear_up_upgrade(&subscription, &upgrade, now, cause).await?,
             };
             if let Some(collected) = round {
                 return Ok(collected);
@@ -149,7 +156,12 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         period: Period,
         now: Timestamp,
         cause: &Cause,
+        demand: Demand,
     ) -> Result<Option<Collected>, FlowError> {
+        let wanted = |invoice: Invoice| match demand {
+            Demand::WhenDue => invoice,
+            Demand::Now => invoice.brought_forward(now),
+        };
         let opened = Invoice::open(&subscription, period, &self.settings.store_id, &self.settings.catalogue, now)?;
         // A subscription that has failed before has an invoice; a new period's is opened by claiming its first attempt.
         let known = match subscription.state {
@@ -163,13 +175,13 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             }
             None => (opened, Expect::Absent),
         };
-        match self.advance(&subscription, invoice, expect, now, cause).await? {
+        match self.advance(&subscription, wanted(invoice), expect, now, cause).await? {
             Advanced::Done(collected) => Ok(Some(collected)),
             Advanced::Stale => Ok(None),
             Advanced::Found(found) => {
                 let Some(found) = self.newest_from(*found).await? else { return Ok(None) };
                 let version = found.version;
-                match self.advance(&subscription, found, Expect::Version(version), now, cause).await? {
+                match self.advance(&subscription, wanted(found), Expect::Version(version), now, cause).await? {
                     Advanced::Done(collected) => Ok(Some(collected)),
                     Advanced::Stale | Advanced::Found(_) => Ok(None),
                 }
@@ -232,7 +244,12 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             Err(CommitError::Store(error)) => return Err(error.into()),
         }
         let books = Books { invoice: claimed, subscription: Some(subscription.clone()) };
-        Ok(Advanced::Done(self.charge(books, cause, Sending::First).await?))
+        Ok(Advanced::Done(self.charge_first(books, cause).await?))
+    }
+
+    /// Sends the order of an attempt that was claimed just now.
+    pub(crate) async fn charge_first(&self, books: Books, cause: &Cause) -> Result<Collected, FlowError> {
+        self.charge(books, cause, Sending::First).await
     }
 
     /// Sends the order of the claimed attempt and writes down what came of it.
@@ -261,6 +278,10 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             ChargeAnswer::Refused { code } if sending == Sending::Again => Fact::Unknown { attempt, why: code },
             ChargeAnswer::UsedUp if sending == Sending::Again && Guard::SupersedeProof.stands() => {
                 Fact::Unknown { attempt, why: USED_UP.to_owned() }
+            }
+            // The payment id of an upgrade is used once; what comes to nothing is not carried on.
+            ChargeAnswer::UsedUp if books.invoice.part != Part::Period => {
+                Fact::Refused { attempt, code: USED_UP.to_owned(), at_once: false }
             }
             ChargeAnswer::Refused { code } if Guard::RefusalIsNoDecline.stands() => {
                 Fact::Refused { attempt, code, at_once: false }
@@ -463,11 +484,11 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         now: Timestamp,
         cause: &Cause,
     ) -> Result<Option<Collected>, FlowError> {
+        if let Some(upgrade) = subscription.wishes.upgrade {
+            return self.clear_up_upgrade(subscription, &upgrade, now, cause).await;
+        }
         let invoice = match subscription.period() {
-            Some(period) => {
-                let id = PaymentId::derive(&self.settings.store_id, &subscription.key, period, 0);
-                self.newest_revision(&id).await?
-            }
+            Some(period) => self.invoice_of(&subscription.key, period, Part::Period).await?,
             None => None,
         };
         let Some(invoice) = invoice else { return self.end(subscription, now, cause, None).await };
@@ -487,6 +508,55 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             return Ok(Some(self.heal(subscription, &invoice).await?));
         }
         self.end(subscription, now, cause, Some(&invoice)).await
+    }
+
+    /// An upgrade whose charge is not decided is asked about; what has come to nothing leaves the subscription as it was. `None`: all is to be
+    /// read again.
+    async fn clear_up_upgrade(
+        &self,
+        subscription: &Subscription,
+        upgrade: &Upgrade,
+        now: Timestamp,
+        cause: &Cause,
+    ) -> Result<Option<Collected>, FlowError> {
+        let invoice = self.invoice_of(&subscription.key, upgrade.covers, Part::Upgrade(upgrade.number)).await?;
+        match invoice {
+            Some(invoice) if invoice.quarantine.is_none() && invoice.undecided().is_some() => {
+                if let Step::InProgress(_) = invoice.step(None, now) {
+                    return Ok(Some(Collected::Skipped(Skip::InProgress)));
+                }
+                let is_wanted = !subscription.cancel_at_period_end;
+                let books = Books { invoice, subscription: Some(subscription.clone()) };
+                let cleared = if is_wanted {
+                    self.clear_up(books, now, cause).await?
+                } else {
+                    self.ask(books, cause, Resend::No).await?
+                };
+                Ok(Some(cleared.collected))
+            }
+            // Every settlement writes both rows: one of them was changed by hand.
+            decided => {
+                let next = if decided.is_some_and(|invoice| is_paid(&invoice) && invoice.quarantine.is_none()) {
+                    subscription.upgraded(upgrade.covers, upgrade.number)
+                } else {
+                    subscription.not_upgraded(upgrade.covers, upgrade.number)
+                };
+                if let Some(next) = next {
+                    self.write_subscription(subscription, next, EventKind::SubscriptionChanged, cause).await?;
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// The invoice of a period or an upgrade within it, under its newest payment id.
+    pub(crate) async fn invoice_of(
+        &self,
+        key: &SubscriptionKey,
+        period: Period,
+        part: Part,
+    ) -> Result<Option<Invoice>, FlowError> {
+        self.newest_revision(&PaymentId::derive(&self.settings.store_id, key, period, part, 0)).await
     }
 
     async fn end(
@@ -578,6 +648,13 @@ impl Advanced {
     }
 }
 
+/// Whether something is collected because it is due, or because its customer wants it tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Demand {
+    WhenDue,
+    Now,
+}
+
 /// Whether an attempt `PortOne` knows nothing of may be sent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Resend {
@@ -610,7 +687,7 @@ fn check(subscription: &Subscription) -> SubscriptionChange {
     SubscriptionChange::Check { key: subscription.key.clone(), version: subscription.version }
 }
 
-fn is_paid(invoice: &Invoice) -> bool {
+pub(crate) fn is_paid(invoice: &Invoice) -> bool {
     matches!(invoice.state, State::Paid { .. } | State::PartiallyRefunded { .. } | State::Refunded { .. })
 }
 

@@ -8,11 +8,14 @@
 //! | [`receive_webhook`] | takes a verified webhook as a hint, re-reads, settles |
 //! | [`reconcile`] | asks about everything left open; compares our books with `PortOne`'s |
 //! | [`close`] | the books of a month, balanced, as data and as text |
-//! | [`cancel`] | ends a subscription at its customer's wish |
+//! | [`cancel`] | ends a subscription at its customer's wish, or takes the wish back |
+//! | [`change`] | another plan, more or fewer seats; an upgrade is charged at once |
+//! | [`pay`] | charges now what is owed |
 //! | [`subscribe`] | starts subscriptions, registers and removes billing keys |
 //! | [`notify`] | turns events into mails, once each |
 
 pub mod cancel;
+pub mod change;
 pub mod close;
 pub mod collect;
 #[cfg(feature = "fake")]
@@ -21,6 +24,7 @@ pub mod contract;
 pub mod fake;
 pub mod mail;
 pub mod notify;
+pub mod pay;
 pub mod plan_run;
 pub mod ports;
 pub mod receive_webhook;

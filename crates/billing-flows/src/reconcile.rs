@@ -135,16 +135,15 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         cause: &Cause,
     ) -> Result<Option<bool>, FlowError> {
         let Some(subscription) = self.store.subscription(key).await? else { return Ok(None) };
-        let (Due::Collect(_) | Due::End, Some(period)) = (subscription.due(now), subscription.period()) else {
+        let due = subscription.due(now);
+        let (Due::Collect(_) | Due::Upgrade(_) | Due::End, Some((period, part))) = (due, subscription.owed()) else {
             return Ok(None);
         };
-        let id = PaymentId::derive(&self.settings.store_id, key, period, 0);
-        let Some(invoice) = self.store.invoice(&id).await? else { return Ok(None) };
-        let Some(invoice) = self.newest_from(invoice).await? else { return Ok(None) };
+        let Some(invoice) = self.invoice_of(key, period, part).await? else { return Ok(None) };
         if invoice.step(subscription.method.as_ref(), self.clock.now()) != Step::Ask {
             return Ok(None);
         }
-        let is_wanted = matches!(subscription.due(now), Due::Collect(_));
+        let is_wanted = due != Due::End && !subscription.cancel_at_period_end;
         let books = Books { invoice, subscription: Some(subscription) };
         let cleared = if is_wanted {
             self.clear_up(books, now, cause).await?

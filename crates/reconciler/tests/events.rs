@@ -43,6 +43,7 @@ fn customer(number: u32) -> Subscription {
         started: at("2026-11-01T09:00"),
         trial_end: None,
         cancel_at_period_end: false,
+        wishes: billing_core::change::Wishes::default(),
         state: State::Active { next: Some(december()) },
         version: 1,
     }
@@ -143,7 +144,15 @@ async fn the_nightly_pass_compares_the_days_that_are_over_in_seoul() {
 #[tokio::test]
 async fn the_nightly_pass_finds_what_only_one_of_the_books_holds() {
     let billing = after(2, Behaviour::Approve).await;
-    let id = |number| PaymentId::derive(&billing.settings.store_id, &customer(number).key, december(), 0);
+    let id = |number| {
+        PaymentId::derive(
+            &billing.settings.store_id,
+            &customer(number).key,
+            december(),
+            billing_core::invoice::Part::Period,
+            0,
+        )
+    };
     let stranger = billing_flows::ports::PaymentSeen {
         payment_id: PaymentId::new(format!("inv{}", "A".repeat(32))).unwrap(),
         ..billing.gateway.payment(&id(0)).await.unwrap().unwrap()

@@ -234,6 +234,7 @@ fn plan_one(
         started: now,
         trial_end,
         cancel_at_period_end: wish.cancel_at_period_end,
+        wishes: billing_core::change::Wishes::default(),
         state: State::Active { next },
         version: 1,
     };

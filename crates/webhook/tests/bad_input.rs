@@ -156,6 +156,7 @@ fn customer() -> Subscription {
         started: "2026-11-01T09:00:00+09:00".parse().unwrap(),
         trial_end: None,
         cancel_at_period_end: false,
+        wishes: billing_core::change::Wishes::default(),
         state: State::Active { next: Some(december()) },
         version: 1,
     }
@@ -166,7 +167,7 @@ fn december() -> Period {
 }
 
 fn payment_id() -> PaymentId {
-    PaymentId::derive(&store_id(), &customer().key, december(), 0)
+    PaymentId::derive(&store_id(), &customer().key, december(), billing_core::invoice::Part::Period, 0)
 }
 
 fn event_of(kind: &str, payment_id: &str, store_id: &str) -> String {

@@ -6,7 +6,7 @@ use billing_core::billing_key::BillingKey;
 use billing_core::calendar::Period;
 use billing_core::decline::{Decline, Pg, Reason};
 use billing_core::id::{PaymentId, SubscriptionId, UserId};
-use billing_core::invoice::{Attempt, Invoice, Outcome, Proof, State};
+use billing_core::invoice::{Attempt, Invoice, Outcome, Part, Proof, State};
 use billing_core::money::{Currency, Money};
 use billing_core::plan::{Locale, PlanType};
 use billing_core::private::Private;
@@ -26,6 +26,8 @@ pub(crate) struct InvoiceRow {
     #[serde(default)]
     month: String,
     period: Period,
+    /// The number of an upgrade; absent on the invoice of a period itself.
+    upgrade: Option<u32>,
     amount: i64,
     currency: Currency,
     plan_type: PlanType,
@@ -209,6 +211,10 @@ impl Row for InvoiceRow {
             subscription_id: invoice.subscription.id,
             month: invoice.period.month_id(),
             period: invoice.period,
+            upgrade: match invoice.part {
+                Part::Period => None,
+                Part::Upgrade(number) => Some(number),
+            },
             amount: invoice.amount.minor(),
             currency: invoice.amount.currency(),
             plan_type: invoice.plan,
@@ -240,6 +246,7 @@ impl Row for InvoiceRow {
             revision: self.revision,
             subscription: SubscriptionKey { user_id: self.user_id, id: self.subscription_id },
             period: self.period,
+            part: self.upgrade.map_or(Part::Period, Part::Upgrade),
             plan: self.plan_type,
             plan_name: self.plan_name,
             seats: self.team_seats,

@@ -4,10 +4,11 @@ use super::{Field, Millis, Row};
 use crate::tables::Table;
 use billing_core::billing_key::BillingKey;
 use billing_core::calendar::Period;
+use billing_core::change::{Billed, Upgrade, Wishes};
 use billing_core::decline::Pg;
 use billing_core::id::{SubscriptionId, UserId};
 use billing_core::money::{Currency, Money};
-use billing_core::plan::{Locale, PlanType};
+use billing_core::plan::{Locale, PlanType, Terms};
 use billing_core::private::Private;
 use billing_core::subscription::{Customer, Method, State, Subscription, SubscriptionKey};
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,12 @@ pub(crate) struct SubscriptionRow {
     locale: Locale,
     #[serde(default)]
     cancel_at_period_end: bool,
+    /// What it becomes with its next period.
+    next_terms: Option<TermsRow>,
+    /// The upgrade that is under way.
+    upgrade: Option<UpgradeRow>,
+    /// What the present period was billed, once it was upgraded.
+    billed: Option<BilledRow>,
     period: Option<Period>,
     /// There, and true, on a subscription that a person must look at.
     parked: Option<bool>,
@@ -44,6 +51,58 @@ pub(crate) struct SubscriptionRow {
     due_shard: Option<u8>,
     due_at: Option<Millis>,
     version: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TermsRow {
+    plan_type: PlanType,
+    team_seats: u32,
+    monthly_amount: i64,
+}
+
+impl TermsRow {
+    fn of(terms: &Terms) -> Self {
+        Self { plan_type: terms.plan, team_seats: terms.seats, monthly_amount: terms.monthly.minor() }
+    }
+
+    fn into_core(self, currency: Currency) -> Option<Terms> {
+        let monthly = Money::new(self.monthly_amount, currency).ok()?;
+        Some(Terms { plan: self.plan_type, seats: self.team_seats, monthly })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct UpgradeRow {
+    number: u32,
+    #[serde(flatten)]
+    terms: TermsRow,
+    covers: Period,
+    amount: i64,
+    at: Millis,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BilledRow {
+    period: Period,
+    /// Minor units × days.
+    weight: i64,
+    upgrades: u32,
+}
+
+fn wishes(row: &mut SubscriptionRow) -> Result<Wishes, Field> {
+    let currency = row.currency;
+    let next = row.next_terms.take().map(|terms| terms.into_core(currency).ok_or("nextTerms")).transpose()?;
+    let upgrade = row.upgrade.take().map(|row| {
+        let UpgradeRow { number, terms, covers, amount, at: Millis(at) } = row;
+        let terms = terms.into_core(currency)?;
+        Some(Upgrade { number, terms, covers, amount: Money::new(amount, currency).ok()?, at })
+    });
+    let upgrade = upgrade.map(|upgrade| upgrade.ok_or("upgrade")).transpose()?;
+    let billed = row.billed.take().map(|BilledRow { period, weight, upgrades }| Billed { period, weight, upgrades });
+    Ok(Wishes { next, upgrade, billed })
 }
 
 impl Row for SubscriptionRow {
@@ -61,11 +120,20 @@ impl Row for SubscriptionRow {
         let (billing_key, pg_provider) = subscription.method.map(|method| (method.billing_key, method.pg)).unzip();
         Self {
             status: core.state.status().to_owned(),
-            next_billing_date: match core.state {
-                State::Active { .. } => due_at,
-                _ => core.period().map(Period::due_at),
-            }
-            .map(Millis),
+            next_billing_date: core.next_bill_at().map(Millis),
+            next_terms: core.wishes.next.as_ref().map(TermsRow::of),
+            upgrade: core.wishes.upgrade.map(|upgrade| UpgradeRow {
+                number: upgrade.number,
+                terms: TermsRow::of(&upgrade.terms),
+                covers: upgrade.covers,
+                amount: upgrade.amount.minor(),
+                at: Millis(upgrade.at),
+            }),
+            billed: core.wishes.billed.map(|billed| BilledRow {
+                period: billed.period,
+                weight: billed.weight,
+                upgrades: billed.upgrades,
+            }),
             period: core.period(),
             parked: matches!(core.state, State::Parked { .. }).then_some(true),
             due_shard: due_at.map(|_| core.due_shard()),
@@ -91,7 +159,8 @@ impl Row for SubscriptionRow {
         }
     }
 
-    fn into_core(self) -> Result<Subscription, Field> {
+    fn into_core(mut self) -> Result<Subscription, Field> {
+        let wishes = wishes(&mut self)?;
         let state = match (self.status.as_str(), self.parked) {
             // A next bill without the period it is for would never be made: better refused than forgotten.
             ("active", _) if self.period.is_none() && self.next_billing_date.is_some() => return Err("period"),
@@ -117,6 +186,7 @@ impl Row for SubscriptionRow {
             started: self.start_date.0,
             trial_end: self.trial_end_date.map(|at| at.0),
             cancel_at_period_end: self.cancel_at_period_end,
+            wishes,
             state,
             version: self.version,
         })

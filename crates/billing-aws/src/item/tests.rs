@@ -52,6 +52,7 @@ fn subscription(state: State) -> Subscription {
         started: at("2026-11-17T09:00:00+09:00"),
         trial_end: Some(at("2026-12-01T09:00:00+09:00")),
         cancel_at_period_end: false,
+        wishes: billing_core::change::Wishes::default(),
         state,
         version: 7,
     }
@@ -75,6 +76,7 @@ fn invoice(state: Paying) -> Invoice {
         revision: 0,
         subscription: key(),
         period: december(),
+        part: billing_core::invoice::Part::Period,
         amount: won(30_000),
         plan: PlanType::Standard,
         plan_name: "Standard".to_owned(),
@@ -104,6 +106,7 @@ fn event() -> Event {
         plan_name: "Standard".to_owned(),
         seats: 3,
         period: december(),
+        part: billing_core::invoice::Part::Period,
         amount: won(30_000),
     };
     let paid_at = at("2026-12-01T10:00:02+09:00");

@@ -58,7 +58,7 @@ fn fewer_seats_are_had_from_the_next_period_on() {
     assert_eq!((from, later.seats), (period("2027-01-01"), 10));
     assert_eq!(later.amount_for(from).unwrap().minor(), 40_000);
     let january = later.paid(from).unwrap();
-    assert_eq!((january.seats, january.changes), (4, Changes::default()));
+    assert_eq!((january.seats, january.wishes), (4, Wishes::default()));
     let late = later.declined(from, at("2027-01-02T10:00:00+09:00")).unwrap();
     assert_eq!((late.seats, late.amount_for(from).unwrap().minor()), (4, 40_000));
 }
@@ -68,16 +68,16 @@ fn a_wish_for_less_is_taken_back_by_wishing_for_what_there_is() {
     let Ok(Change::Later(_, later)) = december().change(terms(4), true, at(FIFTH)) else { panic!() };
     assert_eq!(later.change(terms(4), true, at(FIFTH)), Ok(Change::Unchanged));
     let Ok(Change::AtOnce(back)) = later.change(terms(10), true, at(FIFTH)) else { panic!() };
-    assert_eq!((back.seats, back.changes.next), (10, None));
+    assert_eq!((back.seats, back.wishes.next), (10, None));
     let (upgrade, under_way) = upgrade(&later, 15, FIFTH);
-    assert_eq!(paid(&under_way, &upgrade).changes.next, None, "the newer wish counts");
+    assert_eq!(paid(&under_way, &upgrade).wishes.next, None, "the newer wish counts");
 }
 
 #[test]
 fn what_is_not_billed_yet_takes_any_change_at_once_and_for_nothing() {
     for seats in [4, 15] {
         let Ok(Change::AtOnce(next)) = december().change(terms(seats), false, at(FIFTH)) else { panic!() };
-        assert_eq!((next.seats, next.changes), (seats, Changes::default()));
+        assert_eq!((next.seats, next.wishes), (seats, Wishes::default()));
     }
     // On the morning of a first, before its bill: the day belongs to the period that is billed at ten.
     let first = at("2027-01-01T08:00:00+09:00");
@@ -116,7 +116,7 @@ fn a_difference_that_rounds_to_nothing_is_not_charged_and_not_forgotten() {
     let start = Subscription { monthly: cheap(100).monthly, ..december() };
     let last = at("2026-12-31T12:00:00+09:00");
     let Ok(Change::AtOnce(next)) = start.change(cheap(120), true, last) else { panic!() };
-    assert_eq!(next.changes.billed.map(|billed| billed.weight), Some(100 * 31 + 20));
+    assert_eq!(next.wishes.billed.map(|billed| billed.weight), Some(100 * 31 + 20));
     let Ok(Change::Upgrade(upgrade, _)) = next.change(cheap(140), true, last) else { panic!() };
     assert_eq!(upgrade.amount.minor(), 1, "40 / 31, for both");
 }
@@ -164,8 +164,8 @@ fn the_period_before_the_next_is_the_month_or_what_is_left_of_it_after_a_trial()
 #[test]
 fn what_ends_has_no_wishes_left() {
     let (_, under_way) = upgrade(&december(), 15, FIFTH);
-    assert_eq!(under_way.canceled(at(FIFTH)).unwrap().changes, Changes::default());
-    assert_eq!(under_way.expired(period("2027-01-01"), at(FIFTH)).unwrap().changes, Changes::default());
+    assert_eq!(under_way.canceled(at(FIFTH)).unwrap().wishes, Wishes::default());
+    assert_eq!(under_way.expired(period("2027-01-01"), at(FIFTH)).unwrap().wishes, Wishes::default());
 }
 
 proptest! {

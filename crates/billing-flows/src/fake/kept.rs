@@ -2,6 +2,7 @@
 
 use billing_core::Timestamp;
 use billing_core::billing_key::RegisteredKey;
+use billing_core::change::{Upgrade, Wishes};
 use billing_core::event::Event;
 use billing_core::invoice::{self, Invoice};
 use billing_core::subscription::{self, Subscription};
@@ -20,7 +21,9 @@ pub(super) fn subscription(row: &Subscription) -> Subscription {
         State::Expired { at } => State::Expired { at: moment(*at) },
         State::Active { .. } | State::Parked { .. } => row.state.clone(),
     };
-    Subscription { state, started: moment(row.started), trial_end: row.trial_end.map(moment), ..row.clone() }
+    let upgrade = row.wishes.upgrade.map(|upgrade| Upgrade { at: moment(upgrade.at), ..upgrade });
+    let wishes = Wishes { upgrade, ..row.wishes };
+    Subscription { state, wishes, started: moment(row.started), trial_end: row.trial_end.map(moment), ..row.clone() }
 }
 
 /// An invoice as it is read back.

@@ -17,6 +17,7 @@ pub(super) fn letter(notice: &Notice) -> Letter {
         }
         NoticeBody::PaymentFailed { bought, reason, retried: true, until } => retried(bought, *reason, *until),
         NoticeBody::PaymentFailed { bought, reason, retried: false, until } => awaited(bought, *reason, *until),
+        NoticeBody::UpgradeFailed { bought, reason } => not_upgraded(bought, *reason),
         NoticeBody::SubscriptionEnded { plan_name, reason, unpaid, ended_at } => {
             ended(plan_name, *reason, unpaid.as_ref(), *ended_at)
         }
@@ -109,6 +110,22 @@ fn awaited(bought: &Bought, reason: Reason, until: Timestamp) -> Letter {
             heading: format!("Please register a new payment method by {}", moment(until)),
             lines: lines.into_iter().map(str::to_owned).collect(),
             link: Link { words: "Register payment method", target: Target::Manage },
+        }),
+        ..failed(bought, reason)
+    }
+}
+
+fn not_upgraded(bought: &Bought, reason: Reason) -> Letter {
+    Letter {
+        subject: "Your plan was not changed: the payment failed".to_owned(),
+        title: "Your plan was not changed",
+        next: Some(Next {
+            heading: "Nothing was charged, and you keep the plan you have".to_owned(),
+            lines: vec![
+                "We will not try this payment again.".to_owned(),
+                "To change your plan, check your payment method, then request the change once more.".to_owned(),
+            ],
+            link: Link { words: "Manage subscription", target: Target::Manage },
         }),
         ..failed(bought, reason)
     }

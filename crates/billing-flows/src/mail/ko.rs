@@ -16,6 +16,7 @@ pub(super) fn letter(notice: &Notice) -> Letter {
         }
         NoticeBody::PaymentFailed { bought, reason, retried: true, until } => retried(bought, *reason, *until),
         NoticeBody::PaymentFailed { bought, reason, retried: false, until } => awaited(bought, *reason, *until),
+        NoticeBody::UpgradeFailed { bought, reason } => not_upgraded(bought, *reason),
         NoticeBody::SubscriptionEnded { plan_name, reason, unpaid, ended_at } => {
             ended(plan_name, *reason, unpaid.as_ref(), *ended_at)
         }
@@ -102,6 +103,22 @@ fn awaited(bought: &Bought, reason: Reason, until: Timestamp) -> Letter {
             heading: format!("{}까지 새 결제 수단을 등록해 주세요", moment(until)),
             lines: lines.into_iter().map(str::to_owned).collect(),
             link: Link { words: "결제 수단 등록하기", target: Target::Manage },
+        }),
+        ..failed(bought, reason)
+    }
+}
+
+fn not_upgraded(bought: &Bought, reason: Reason) -> Letter {
+    Letter {
+        subject: "플랜을 변경하지 못했습니다: 결제 실패".to_owned(),
+        title: "플랜이 변경되지 않았습니다",
+        next: Some(Next {
+            heading: "결제된 금액은 없으며, 지금 이용 중인 플랜은 그대로 유지됩니다".to_owned(),
+            lines: vec![
+                "이 결제는 다시 시도하지 않습니다.".to_owned(),
+                "플랜을 변경하시려면 결제 수단을 확인한 뒤 변경을 다시 요청해 주세요.".to_owned(),
+            ],
+            link: Link { words: "구독 관리하기", target: Target::Manage },
         }),
         ..failed(bought, reason)
     }

@@ -103,6 +103,13 @@ fn bodies() -> Vec<(&'static str, NoticeBody)> {
         ("payment_failed_for_good", failed(Reason::Expired)),
         ("payment_failed_without_method", failed(Reason::NoMethod)),
         (
+            "upgrade_failed",
+            NoticeBody::UpgradeFailed {
+                bought: Bought { period: Period::parse("2026-12-05").unwrap(), ..bought(krw(43_548)) },
+                reason: Reason::InsufficientFunds,
+            },
+        ),
+        (
             "subscription_ended_unpaid",
             ended(EndReason::PaymentFailed, Some(bought(krw(30_000))), "2026-12-06T10:00:04+09:00"),
         ),
@@ -131,7 +138,9 @@ fn hostile(text: &str) -> Vec<Mail> {
                 bought.plan_name = text.to_owned();
                 *receipt_url = Some(format!("https://receipt.example/{text}"));
             }
-            NoticeBody::PaymentFailed { bought, .. } | NoticeBody::Refunded { bought, .. } => {
+            NoticeBody::PaymentFailed { bought, .. }
+            | NoticeBody::UpgradeFailed { bought, .. }
+            | NoticeBody::Refunded { bought, .. } => {
                 bought.plan_name = text.to_owned();
             }
             NoticeBody::SubscriptionEnded { plan_name, unpaid, .. } => {

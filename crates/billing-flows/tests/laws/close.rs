@@ -13,7 +13,7 @@ use billing_flows::ports::{PaymentSeen, SeenStatus, Signal};
 use billing_flows::receive_webhook::PaymentHint;
 
 fn id(number: u32) -> PaymentId {
-    PaymentId::derive(&store_id(), &customer(number).key, december(), 0)
+    PaymentId::derive(&store_id(), &customer(number).key, december(), billing_core::invoice::Part::Period, 0)
 }
 
 /// What `PortOne` comes to say.

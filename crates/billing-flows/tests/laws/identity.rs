@@ -136,7 +136,7 @@ async fn a_used_up_payment_id_that_is_unpaid_takes_its_next_revision() {
     assert_eq!(world.telemetry.alarms(), [EventKind::InvoiceSuperseded]);
     world.run().await;
     world.assert_paid_once("under the next revision");
-    let next = PaymentId::derive(&store_id(), &standard().key, december(), 1);
+    let next = PaymentId::derive(&store_id(), &standard().key, december(), billing_core::invoice::Part::Period, 1);
     assert_eq!(world.gateway.approvals().first().unwrap().payment_id, next);
     let old = world.store.all_invoices().into_iter().find(|row| row.revision == 0).unwrap();
     assert_eq!((old.state.status(), old.superseded_by), ("void", Some(next)));
@@ -185,7 +185,8 @@ async fn a_payment_id_that_is_used_up_for_ever_ends_before_a_person_and_not_in_a
     let world = World::new();
     world.gateway.script_by(|_| Some(Behaviour::UsedUp));
     for revision in 0..=10u8 {
-        let id = PaymentId::derive(&store_id(), &standard().key, december(), revision);
+        let id =
+            PaymentId::derive(&store_id(), &standard().key, december(), billing_core::invoice::Part::Period, revision);
         let failed = SeenStatus::Failed { at: at("2026-11-01T10:00"), decline: Decline::no_method("X") };
         let payment = billing_flows::ports::PaymentSeen { payment_id: id, ..seen(failed) };
         world.gateway.put_payment(payment, at("2026-12-01T10:00"));

@@ -6,6 +6,7 @@
 mod world;
 
 mod cancel;
+mod change;
 mod close;
 mod come_back;
 mod crashes;
@@ -15,6 +16,7 @@ mod dunning;
 mod identity;
 mod notify;
 mod one_writer;
+mod pay;
 mod plan_run;
 mod reconcile;
 mod store_faults;

@@ -15,7 +15,7 @@ use billing_flows::reconcile::Reconciled;
 use std::pin::pin;
 
 fn december_of(subscription: &Subscription) -> PaymentId {
-    PaymentId::derive(&store_id(), &subscription.key, crate::world::december(), 0)
+    PaymentId::derive(&store_id(), &subscription.key, crate::world::december(), billing_core::invoice::Part::Period, 0)
 }
 
 /// A name that has the shape of ours.

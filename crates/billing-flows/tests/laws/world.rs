@@ -302,7 +302,14 @@ pub(crate) fn store_id() -> StoreId {
 }
 
 pub(crate) fn payment_id() -> PaymentId {
-    PaymentId::derive(&store_id(), &standard().key, december(), 0)
+    PaymentId::derive(
+        &store_id(),
+        &standard().key,
+        december(),
+        billing_core::invoice::Part::Period,
+        billing_core::invoice::Part::Period,
+        0,
+    )
 }
 
 pub(crate) fn won(minor: i64) -> Money {
@@ -329,6 +336,7 @@ pub(crate) fn standard() -> Subscription {
         started: at("2026-11-01T09:00"),
         trial_end: None,
         cancel_at_period_end: false,
+        wishes: billing_core::change::Wishes::default(),
         state: subscription::State::Active { next: Some(december()) },
         version: 1,
     }

@@ -198,6 +198,7 @@ fn notices() -> Vec<NoticeBody> {
         receipt(None, None),
         failed(Reason::InsufficientFunds, true),
         failed(Reason::NoMethod, false),
+        NoticeBody::UpgradeFailed { bought: bought.clone(), reason: Reason::LimitExceeded },
         ended(EndReason::PaymentFailed, Some(bought.clone())),
         ended(EndReason::Canceled, None),
         NoticeBody::MethodRegistered { method: label(), at: then },

@@ -4,12 +4,13 @@ use crate::ports::{Changes, Conflict, Expect, KeyChange, SubscriptionChange};
 use billing_core::Timestamp;
 use billing_core::billing_key::{BillingKey, CardInfo, KeyStatus, MethodKind, MethodLabel, RegisteredKey};
 use billing_core::calendar::Period;
+use billing_core::change::{Billed, Upgrade, Wishes};
 use billing_core::decline::{Decline, Pg};
 use billing_core::event::{Cause, Event, EventKind};
 use billing_core::id::{PaymentId, StoreId, SubscriptionId, UserId};
-use billing_core::invoice::{Attempt, Invoice, Outcome, Proof, State};
+use billing_core::invoice::{Attempt, Invoice, Outcome, Part, Proof, State};
 use billing_core::money::{Currency, Money};
-use billing_core::plan::{Locale, PlanType};
+use billing_core::plan::{Locale, PlanType, Terms};
 use billing_core::private::Private;
 use billing_core::subscription::{self, Customer, Method, Subscription, SubscriptionKey};
 
@@ -56,6 +57,7 @@ pub(super) fn subscription(user_id: &str, id: &str) -> Subscription {
         started: at("01T09:00:00"),
         trial_end: None,
         cancel_at_period_end: false,
+        wishes: Wishes::default(),
         state: subscription::State::Active { next: Some(december()) },
         version: 1,
     }
@@ -74,8 +76,25 @@ pub(super) fn full_subscription(id: &str) -> Subscription {
         locale: Locale::En,
         trial_end: Some(at("15T15:30:00.123")),
         cancel_at_period_end: true,
+        wishes: full_wishes(),
         version: 7,
         ..subscription("user_1", id)
+    }
+}
+
+/// An upgrade under way, after another and before a change for less.
+pub(super) fn full_wishes() -> Wishes {
+    let terms = |plan, seats, minor| Terms { plan, seats, monthly: Money::new(minor, Currency::Usd).unwrap() };
+    Wishes {
+        next: Some(terms(PlanType::Standard, 2, 1_800)),
+        upgrade: Some(Upgrade {
+            number: 2,
+            terms: terms(PlanType::Pro, 500, 900_000),
+            covers: Period::parse("2026-12-17").unwrap(),
+            amount: Money::new(321, Currency::Usd).unwrap(),
+            at: at("17T11:22:33.444"),
+        }),
+        billed: Some(Billed { period: december(), weight: 3_100_000_000_000, upgrades: 2 }),
     }
 }
 
@@ -119,10 +138,11 @@ pub(super) fn attempt(number: u32, outcome: Option<Outcome>) -> Attempt {
 /// The invoice of a subscription's December, open, never attempted.
 pub(super) fn invoice(subscription: &SubscriptionKey) -> Invoice {
     Invoice {
-        payment_id: PaymentId::derive(&StoreId::new("store-1").unwrap(), subscription, december(), 0),
+        payment_id: PaymentId::derive(&StoreId::new("store-1").unwrap(), subscription, december(), Part::Period, 0),
         revision: 0,
         subscription: subscription.clone(),
         period: december(),
+        part: Part::Period,
         amount: won(29_700),
         plan: PlanType::Standard,
         plan_name: "스탠다드".to_owned(),
@@ -160,6 +180,7 @@ pub(super) fn full_invoice(id: &str) -> Invoice {
     }
     Invoice {
         revision: 9,
+        part: Part::Upgrade(3),
         amount: Money::new(Money::MAX_MINOR, Currency::Usd).unwrap(),
         plan: PlanType::Pro,
         customer: full_customer(),
