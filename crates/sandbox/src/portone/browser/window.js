@@ -171,5 +171,5 @@ at("form").addEventListener("submit", (event) => {
   choose();
   at("form").hidden = false;
   at("window").dataset.ready = "true";
-  at("submit").focus({ preventScroll: true });
+  at("title").focus();
 })();
