@@ -99,8 +99,10 @@ impl PortOne {
         let count = state.keys.len().to_string();
         let nth = format!("billing-key-{}", self.seed().uuid(&["nth", &count]));
         let names = [issue_id.map(|id| name_by_issue(self, id)), Some(nth)];
-        let mut free =
-            names.into_iter().flatten().filter(|name| !state.keys.contains_key(name) && !state.windows.name(name));
+        let mut free = names
+            .into_iter()
+            .flatten()
+            .filter(|name| !state.keys.contains_key(name) && !state.windows.have_named(name));
         free.next().unwrap_or_else(|| format!("billing-key-{}", self.seed().uuid(&["again", &count])))
     }
 

@@ -1,7 +1,8 @@
 //! The stand-in for the browser SDK, as the script and the window's page call it.
 
-use crate::bench::{Bench, STORE};
+use crate::bench::{Bench, STORE, start};
 use crate::receiver::Receiver;
+use crate::restart::{killed, scratch};
 use jiff::SignedDuration;
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
@@ -358,6 +359,19 @@ async fn a_body_has_a_limit() {
     let (status, problem) = bench.open("PC", &with("customData", json!({"a": "x".repeat(64 * 1024)}))).await;
     assert_eq!((status, &problem["code"]), (400, &json!("BadRequest")));
     assert_eq!(bench.open("PC", &with("customData", json!({"a": "x".repeat(60 * 1024)}))).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_restart_leaves_windows_open() {
+    let path = scratch("windows");
+    let before = Bench::with(Some(path.clone()), 1, start()).await;
+    let (open, ended) = (before.open("PC", &request()).await.1, before.open("PC", &request()).await.1);
+    let cancelled = before.end(&ended, json!({"ending": "cancel"})).await;
+    let after = Bench::with(Some(killed(&path, "windows-copy")), 1, start()).await;
+    assert_eq!(after.end(&ended, json!({"ending": "approve"})).await, cancelled);
+    let issued = after.end(&open, json!({"ending": "approve"})).await;
+    assert_eq!(after.charge("payment1", issued["result"]["billingKey"].as_str().unwrap()).await.0, 200);
+    assert_ne!(after.open("PC", &request()).await.1["windowId"], open["windowId"], "names go on where they were");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::super::behavior::{Behavior, REASONS};
 use super::super::declines::decline;
 use super::super::entities::{BillingKey, Channel, Customer, Method};
-use super::super::state::{Change, State};
+use super::super::state::Change;
 use super::super::webhooks::{Event, Subject};
 use super::super::{PortOne, keys};
 use super::Problem;
@@ -50,8 +50,8 @@ impl Windows {
         found.ok_or_else(|| Problem::new("NotFound", format!("there is no window {id}: open a new one")))
     }
 
-    /// Whether a window has this name for its billing key.
-    pub(crate) fn name(&self, key: &str) -> bool {
+    /// Whether one of them has this name for its billing key.
+    pub(crate) fn have_named(&self, key: &str) -> bool {
         self.known.iter().any(|window| window.billing_key == key)
     }
 }
@@ -170,7 +170,7 @@ impl Window {
         Failure::of_gateway(code, message)
     }
 
-    /// The name its key has, what becomes of it, and whether the page is told.
+    /// Why there is no key, if there is none, and whether the page is told.
     fn end(&self, ending: &Ending) -> Result<(Option<Failure>, bool), Problem> {
         let failure = match ending {
             Ending::Approve { .. } => return Ok((None, true)),
@@ -243,7 +243,7 @@ impl PortOne {
         let window = Window {
             id: self.seed().uuid(&["window", &nth]),
             billing_key: by_issue
-                .filter(|name| !state.keys.contains_key(name) && !state.windows.name(name))
+                .filter(|name| !state.keys.contains_key(name) && !state.windows.have_named(name))
                 .unwrap_or_else(|| format!("billing-key-{}", self.seed().uuid(&["window key", &nth]))),
             channel: asked.channel,
             method: asked.method,
@@ -264,7 +264,8 @@ impl PortOne {
             "redirects": window.redirect_url.is_some(),
             "closed": window.closed(),
         });
-        let mut changes = self.tell_of_window(&state, &window, "BillingKey.Ready");
+        let plan = keys::plan_of(&state, &window.billing_key, None);
+        let mut changes = self.tell(&state, &plan, event(&window, "BillingKey.Ready"), self.now());
         changes.push(Change::Window(Box::new(window)));
         self.commit(&mut state, changes)?;
         Ok(answer)
@@ -311,8 +312,7 @@ impl PortOne {
             };
             let behavior = issued.as_ref().and_then(|key| key.behavior.as_ref());
             let plan = keys::plan_of(&state, &window.billing_key, behavior);
-            let event = event(&window, kind);
-            let mut changes = self.tell(&state, &plan, event, self.now());
+            let mut changes = self.tell(&state, &plan, event(&window, kind), self.now());
             changes.extend(issued.map(Change::Key));
             changes.push(Change::Window(Box::new(Window { ended: Some(ended.clone()), ..window.clone() })));
             let early = self.claim_early(&plan, &changes);
@@ -321,11 +321,6 @@ impl PortOne {
         };
         self.deliver_claimed(early).await;
         Ok(json!(ended))
-    }
-
-    fn tell_of_window(&self, state: &State, window: &Window, kind: &str) -> Vec<Change> {
-        let plan = keys::plan_of(state, &window.billing_key, None);
-        self.tell(state, &plan, event(window, kind), self.now())
     }
 }
 
