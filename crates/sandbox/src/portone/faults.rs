@@ -15,6 +15,8 @@ pub enum Operation {
     Charge,
     /// Cancellations.
     Cancel,
+    /// Billing keys, from the opening of their window to their deletion: only webhooks and answers.
+    Issue,
 }
 
 impl Operation {
@@ -22,6 +24,7 @@ impl Operation {
         match self {
             Self::Charge => "charge",
             Self::Cancel => "cancel",
+            Self::Issue => "issue",
         }
     }
 }
@@ -107,7 +110,7 @@ pub struct FaultSettings {
     pub late_seconds: u32,
     /// How long `pending` stays so, and a refund of `PayPal`'s, in seconds of the sandbox's clock.
     pub pending_seconds: u32,
-    /// Whether the gateways' own rules for charges (lengths, required fields, currencies) are applied.
+    /// Whether the gateways' own rules for windows and charges (lengths, required fields, currencies) are applied.
     pub pg_rules: bool,
     /// The rules.
     pub rules: Vec<Rule>,

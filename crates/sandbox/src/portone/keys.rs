@@ -97,9 +97,12 @@ impl PortOne {
     /// A name that depends on the issue id alone, while that is used once.
     fn new_key(&self, state: &Known, issue_id: Option<&str>) -> String {
         let count = state.keys.len().to_string();
-        let names = [issue_id.map(|id| ["issue", id]), Some(["nth", &count])];
-        let free = names.into_iter().flatten().map(|parts| format!("billing-key-{}", self.seed().uuid(&parts)));
-        let mut free = free.filter(|name| !state.keys.contains_key(name));
+        let nth = format!("billing-key-{}", self.seed().uuid(&["nth", &count]));
+        let names = [issue_id.map(|id| name_by_issue(self, id)), Some(nth)];
+        let mut free = names
+            .into_iter()
+            .flatten()
+            .filter(|name| !state.keys.contains_key(name) && !state.windows.have_named(name));
         free.next().unwrap_or_else(|| format!("billing-key-{}", self.seed().uuid(&["again", &count])))
     }
 
@@ -112,25 +115,29 @@ impl PortOne {
         now: Timestamp,
     ) -> Vec<Change> {
         let event = Event { kind, about: Subject::Key(&key.key), trigger: None, notice_urls };
-        self.tell(state, &plan_of(state, key), event, now)
+        self.tell(state, &plan_of_key(state, key), event, now)
     }
 }
 
+/// The name of the key that is issued first under an issue id.
+pub(crate) fn name_by_issue(portone: &PortOne, issue_id: &str) -> String {
+    format!("billing-key-{}", portone.seed().uuid(&["issue", issue_id]))
+}
+
 /// What is wrong with the webhooks of a key, and the answers about it.
-fn plan_of(state: &Known, key: &BillingKey) -> Plan {
-    let about = About {
-        operation: Operation::Cancel,
-        base: key.behavior.as_ref(),
-        billing_key: &key.key,
-        payment_id: "",
-        attempt: 0,
-    };
+fn plan_of_key(state: &Known, key: &BillingKey) -> Plan {
+    plan_of(state, &key.key, key.behavior.as_ref())
+}
+
+/// The same of a key that may never be issued.
+pub(crate) fn plan_of(state: &Known, billing_key: &str, base: Option<&Behavior>) -> Plan {
+    let about = About { operation: Operation::Issue, base, billing_key, payment_id: "", attempt: 0 };
     let plan = state.faults.plan(&about);
     Plan { outcome: None, network: None, ..plan }
 }
 
 pub(crate) fn view_of(portone: &PortOne, state: &Known, key: &BillingKey) -> Value {
-    view::billing_key(portone.store(), key, plan_of(state, key).unknown_fields)
+    view::billing_key(portone.store(), key, plan_of_key(state, key).unknown_fields)
 }
 
 /// `GET /billing-keys/{billingKey}`
@@ -194,7 +201,8 @@ pub(crate) async fn delete(State(portone): State<PortOne>, call: Call) -> Reply 
                 let mut state = portone.lock();
                 let now = portone.now();
                 let deleted = deleted(&portone, &call, &state, now);
-                let plan = state.keys.get(call.id("billingKey")).map(|key| plan_of(&state, key)).unwrap_or_default();
+                let plan =
+                    state.keys.get(call.id("billingKey")).map(|key| plan_of_key(&state, key)).unwrap_or_default();
                 let (result, changes) = match deleted {
                     Ok((value, changes)) => (Ok(value), changes),
                     Err(refusal) => (Err(refusal), Vec::new()),

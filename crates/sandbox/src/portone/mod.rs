@@ -5,6 +5,7 @@
 
 mod auth;
 mod behavior;
+mod browser;
 mod call;
 mod cancel;
 mod charge;

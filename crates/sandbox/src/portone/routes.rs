@@ -1,4 +1,4 @@
-//! The operations of the contract, and where they are.
+//! The operations of the contract, and where they are; and, beside them, the stand-in for the browser SDK.
 
 use std::future::{Ready, ready};
 
@@ -7,7 +7,7 @@ use axum::routing::{get, post};
 
 use super::refusal::Refusal;
 use super::reply::Answer;
-use super::{PortOne, auth, cancel, charge, delivery, keys, lists, schedules};
+use super::{PortOne, auth, browser, cancel, charge, delivery, keys, lists, schedules};
 
 pub(crate) fn router(portone: PortOne) -> Router {
     Router::new()
@@ -25,6 +25,7 @@ pub(crate) fn router(portone: PortOne) -> Router {
         .route("/payment-schedules/{paymentScheduleId}", get(schedules::get))
         .route("/billing-keys", get(lists::billing_keys).post(keys::issue))
         .route("/billing-keys/{billingKey}", get(keys::get).delete(keys::delete))
+        .merge(browser::router())
         .fallback(|| refuse("NOT_FOUND", "there is no such operation"))
         .method_not_allowed_fallback(|| refuse("METHOD_NOT_ALLOWED", "there is no such operation"))
         .with_state(portone)

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::browser::{Window, Windows};
 use super::entities::{BillingKey, Cancellation, Payment, Schedule, ScheduleStatus, Webhook};
 use super::faults::FaultSettings;
 use super::ledger::{Approval, Ledger, Refund};
@@ -33,6 +34,7 @@ pub(crate) enum Change {
     FaultHit(String),
     Faults(FaultSettings),
     Login(Login),
+    Window(Box<Window>),
 }
 
 /// An answer that is given again to the same idempotency key.
@@ -79,6 +81,7 @@ pub(crate) struct State {
     prune_at: usize,
     pub(crate) fault_hits: BTreeMap<String, u32>,
     pub(crate) faults: FaultSettings,
+    pub(crate) windows: Windows,
     pub(crate) logins: u64,
     access: Vec<(String, Timestamp)>,
     refresh: Option<(String, Timestamp)>,
@@ -103,6 +106,7 @@ impl State {
             }
             Change::Faults(faults) => self.faults = faults,
             Change::Login(login) => self.put_login(login),
+            Change::Window(window) => self.windows.put(*window),
         }
     }
 

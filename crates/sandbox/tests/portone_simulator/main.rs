@@ -7,6 +7,7 @@ mod contract;
 mod receiver;
 
 mod auth;
+mod browser;
 mod cancel;
 mod charge;
 mod console;

@@ -6,14 +6,14 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 /// A file of its own, in a directory of the build's.
-fn scratch(name: &str) -> PathBuf {
+pub(crate) fn scratch(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.jsonl", std::process::id()));
     let _ = std::fs::remove_file(&path);
     path
 }
 
 /// What a process leaves that is killed now.
-fn killed(path: &Path, name: &str) -> PathBuf {
+pub(crate) fn killed(path: &Path, name: &str) -> PathBuf {
     let copy = scratch(name);
     std::fs::copy(path, &copy).unwrap();
     copy
