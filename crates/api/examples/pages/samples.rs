@@ -15,6 +15,7 @@ use billing_core::private::Private;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// The state of a page, to be rendered.
+#[expect(clippy::large_enum_variant, reason = "a few dozen samples, each rendered once")]
 pub(crate) enum State {
     Register(Register),
     Success(Success),

@@ -17,12 +17,88 @@ pub(super) const CHROME: ChromeWords =
 
 /// Writes the registration page.
 pub(super) fn form(site: &Site, view: &Register) -> Form {
+    match &view.purpose {
+        Purpose::Subscribe(offer) => subscription(site, view, offer),
+        Purpose::ReplaceMethod { plan_name, next } => replacement(site, view, plan_name, *next),
+    }
+}
+
+fn subscription(site: &Site, view: &Register, offer: &Offer) -> Form {
+    let brand = clean::name(&site.brand);
+    let (account, title) = match &view.method {
+        Method::Card { .. } => ("card", "Register your card"),
+        Method::PayPal { .. } => ("PayPal account", "Register your PayPal"),
+    };
+    let Offer { seats, monthly, first, .. } = offer;
+    let day = date(first.on);
+    let vat = monthly.vat_included();
+    let mut terms = vec![term(
+        "Automatic payment",
+        format!(
+            "We charge {} on {day}, and after that {monthly} on the 1st of every month at {BILLING_HOUR} a.m. Seoul time, until you cancel.",
+            first.amount
+        ),
+    )];
+    terms.extend(common_terms(site, view));
+    Form {
+        title: title.to_owned(),
+        lead: format!("Please register the {account} that will pay for your {brand} subscription."),
+        plan: format!("{brand} {} · {}", clean::name(&offer.plan_name), seat_count(*seats)),
+        price: Some(Price {
+            amount: monthly.to_string(),
+            per: "per month",
+            vat: (!vat.is_zero()).then(|| format!("includes {vat} VAT")),
+        }),
+        note: (offer.trial_end).map(|end| {
+            format!("Your free trial lasts until {}. If you cancel before then, you pay nothing.", moment(end))
+        }),
+        terms,
+        consent: format!(
+            "I agree to automatic payments of {} on {day} and {monthly} on the 1st of every month after that, and to the cancellation and refund terms above.",
+            first.amount
+        ),
+        ..blank(site, view)
+    }
+}
+
+fn replacement(site: &Site, view: &Register, plan_name: &str, next: Option<Charge>) -> Form {
+    let title = match &view.method {
+        Method::Card { .. } => "Change to a new card",
+        Method::PayPal { .. } => "Change to a PayPal account",
+    };
+    let change = "From the next payment on, we charge the new method. If a payment is overdue, we try it again at once. Until you finish here, nothing changes.";
+    let mut terms = vec![term("When it changes", change.to_owned())];
+    terms.extend(common_terms(site, view));
+    Form {
+        title: title.to_owned(),
+        lead: "Please register the payment method that will pay for your subscription from now on.".to_owned(),
+        plan: format!("{} {}", clean::name(&site.brand), clean::name(plan_name)),
+        note: next.is_none().then(|| "No payment is due at the moment.".to_owned()),
+        terms,
+        consent: "I agree that my subscription is charged automatically to the method I register now.".to_owned(),
+        ..blank(site, view)
+    }
+}
+
+/// The conditions of every subscription.
+fn common_terms(site: &Site, view: &Register) -> [Term; 3] {
+    let (brand, email) = (clean::name(&site.brand), clean::line(view.customer.email.expose()));
+    let cancel = term("Cancelling", format!("You can cancel any time on {brand}'s subscription page."));
+    let refund = "When you cancel, you can keep using what you have paid for until its period ends, or stop at once and get the remaining days refunded.";
+    [
+        term(
+            "Mail",
+            format!("We send a receipt to {email} for every payment, and also tell you by mail when a payment fails."),
+        ),
+        cancel.with(Link::to(&site.manage_url, "Manage subscription")),
+        term("Refunds", refund.to_owned()),
+    ]
+}
+
+/// What every registration page says.
+fn blank(site: &Site, view: &Register) -> Form {
     let brand = clean::name(&site.brand);
     let email = clean::line(view.customer.email.expose());
-    let (what, account, button) = match &view.method {
-        Method::Card { .. } => ("card", "card", "Register card"),
-        Method::PayPal { .. } => ("PayPal", "PayPal account", "Register PayPal"),
-    };
     let trust = match &view.method {
         Method::Card { pg, .. } => format!(
             "Your card details go straight to the payment company ({}) and PortOne. {brand} never sees or stores your card number.",
@@ -34,11 +110,8 @@ pub(super) fn form(site: &Site, view: &Register) -> Form {
             )
         }
     };
-    let receipts =
-        format!("We send a receipt to {email} for every payment, and also tell you by mail when a payment fails.");
-    let refund = "When you cancel, you can keep using what you have paid for until its period ends, or stop at once and get the remaining days refunded.";
-    let mut form = Form {
-        title: format!("Register your {what}"),
+    Form {
+        title: String::new(),
         lead: String::new(),
         plan: String::new(),
         price: None,
@@ -49,7 +122,7 @@ pub(super) fn form(site: &Site, view: &Register) -> Form {
         terms: Vec::new(),
         required: "Required",
         consent: String::new(),
-        button,
+        button: "Register card",
         locked: match &view.method {
             Method::Card { .. } => "Please agree to the terms above first.",
             Method::PayPal { .. } => "The PayPal button appears once you agree to the terms above.",
@@ -72,57 +145,7 @@ pub(super) fn form(site: &Site, view: &Register) -> Form {
             closed: "You closed the window before registering. Nothing was registered or charged, and you can try again any time.",
             done: "Checking your registration.",
         },
-    };
-    match &view.purpose {
-        Purpose::Subscribe(offer) => {
-            let Offer { seats, monthly, first, .. } = offer;
-            let day = date(first.on);
-            form.lead = format!("Please register the {account} that will pay for your {brand} subscription.");
-            form.plan = format!("{brand} {} · {}", clean::name(&offer.plan_name), seat_count(*seats));
-            let vat = monthly.vat_included();
-            form.price = Some(Price {
-                amount: monthly.to_string(),
-                per: "per month",
-                vat: (!vat.is_zero()).then(|| format!("includes {vat} VAT")),
-            });
-            form.note = offer.trial_end.map(|end| {
-                format!("Your free trial lasts until {}. If you cancel before then, you pay nothing.", moment(end))
-            });
-            form.terms = vec![
-                term(
-                    "Automatic payment",
-                    format!(
-                        "We charge {} on {day}, and after that {monthly} on the 1st of every month at {BILLING_HOUR} a.m. Seoul time, until you cancel.",
-                        first.amount
-                    ),
-                ),
-                term("Mail", receipts),
-                term("Cancelling", format!("You can cancel any time on {brand}'s subscription page."))
-                    .with(Link::to(&site.manage_url, "Manage subscription")),
-                term("Refunds", refund.to_owned()),
-            ];
-            form.consent = format!(
-                "I agree to automatic payments of {} on {day} and {monthly} on the 1st of every month after that, and to the cancellation and refund terms above.",
-                first.amount
-            );
-        }
-        Purpose::ReplaceMethod { plan_name, next } => {
-            form.title = format!("Change to a new {account}");
-            form.lead =
-                "Please register the payment method that will pay for your subscription from now on.".to_owned();
-            form.plan = format!("{brand} {}", clean::name(plan_name));
-            form.note = next.is_none().then(|| "No payment is due at the moment.".to_owned());
-            form.terms = vec![
-                term("When it changes", "From the next payment on, we charge the new method. If a payment is overdue, we try it again at once. Until you finish here, nothing changes.".to_owned()),
-                term("Mail", receipts),
-                term("Cancelling", format!("You can cancel any time on {brand}'s subscription page.")).with(Link::to(&site.manage_url, "Manage subscription")),
-                term("Refunds", refund.to_owned()),
-            ];
-            form.consent =
-                "I agree that my subscription is charged automatically to the method I register now.".to_owned();
-        }
     }
-    form
 }
 
 fn who(name: &str, email: &str) -> String {

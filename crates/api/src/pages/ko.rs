@@ -19,12 +19,89 @@ pub(super) const CHROME: ChromeWords =
 
 /// Writes the registration page.
 pub(super) fn form(site: &Site, view: &Register) -> Form {
+    match &view.purpose {
+        Purpose::Subscribe(offer) => subscription(site, view, offer),
+        Purpose::ReplaceMethod { plan_name, next } => replacement(site, view, plan_name, *next),
+    }
+}
+
+fn subscription(site: &Site, view: &Register, offer: &Offer) -> Form {
+    let brand = clean::name(&site.brand);
+    let (account, title) = match &view.method {
+        Method::Card { .. } => ("카드를", "카드 등록"),
+        Method::PayPal { .. } => ("PayPal 계정을", "PayPal 등록"),
+    };
+    let Offer { seats, monthly, first, .. } = offer;
+    let day = date(first.on);
+    let vat = monthly.vat_included();
+    let mut terms = vec![term(
+        "자동 결제",
+        format!(
+            "첫 결제는 {day}({})이고, 그다음부터는 해지할 때까지 매월 1일 오전 {BILLING_HOUR}시에 자동으로 결제됩니다({monthly}).",
+            first.amount
+        ),
+    )];
+    terms.extend(common_terms(site, view));
+    Form {
+        title: title.to_owned(),
+        lead: format!("{brand} 구독료를 결제할 {account} 등록해 주세요."),
+        plan: format!("{brand} {} · 좌석 {seats}개", clean::name(&offer.plan_name)),
+        price: Some(Price {
+            amount: monthly.to_string(),
+            per: "매월",
+            vat: (!vat.is_zero()).then(|| format!("부가세 {vat} 포함")),
+        }),
+        note: (offer.trial_end)
+            .map(|end| format!("무료 체험은 {}까지입니다. 그 전에 해지하면 아무것도 결제되지 않습니다.", moment(end))),
+        terms,
+        consent: format!(
+            "{day} {}, 이후 매월 1일 {monthly}의 자동 결제와 위의 해지·환불 조건에 동의합니다.",
+            first.amount
+        ),
+        ..blank(site, view)
+    }
+}
+
+fn replacement(site: &Site, view: &Register, plan_name: &str, next: Option<Charge>) -> Form {
+    let title = match &view.method {
+        Method::Card { .. } => "결제 수단 변경: 카드",
+        Method::PayPal { .. } => "결제 수단 변경: PayPal",
+    };
+    let change = "등록을 마치면 다음 결제부터 새 결제 수단으로 결제됩니다. 결제되지 않은 요금이 있다면 바로 다시 결제합니다. 등록을 마치기 전에는 아무것도 바뀌지 않습니다.";
+    let mut terms = vec![term("변경 시점", change.to_owned())];
+    terms.extend(common_terms(site, view));
+    Form {
+        title: title.to_owned(),
+        lead: "앞으로 구독료를 결제할 새 결제 수단을 등록해 주세요.".to_owned(),
+        plan: format!("{} {}", clean::name(&site.brand), clean::name(plan_name)),
+        note: next.is_none().then(|| "지금 예정된 결제가 없습니다.".to_owned()),
+        terms,
+        consent: "구독료가 앞으로 새로 등록하는 결제 수단으로 자동 결제되는 것에 동의합니다.".to_owned(),
+        ..blank(site, view)
+    }
+}
+
+/// The conditions of every subscription.
+fn common_terms(site: &Site, view: &Register) -> [Term; 3] {
+    let (brand, email) = (clean::name(&site.brand), clean::line(view.customer.email.expose()));
+    let cancel = term("해지", format!("{brand}의 구독 관리 페이지에서 언제든지 해지할 수 있습니다."));
+    let refund = "해지하면 이미 결제한 기간이 끝날 때까지 계속 이용하거나, 바로 종료하고 남은 날만큼의 요금을 환불받을 수 있습니다.";
+    [
+        term(
+            "메일 안내",
+            format!(
+                "결제될 때마다 영수증을 {email} 주소로 보내 드립니다. 결제가 되지 않았을 때도 메일로 알려 드립니다."
+            ),
+        ),
+        cancel.with(Link::to(&site.manage_url, "구독 관리")),
+        term("환불", refund.to_owned()),
+    ]
+}
+
+/// What every registration page says.
+fn blank(site: &Site, view: &Register) -> Form {
     let brand = clean::name(&site.brand);
     let email = clean::line(view.customer.email.expose());
-    let (what, account, button) = match &view.method {
-        Method::Card { .. } => ("카드", "카드를", "카드 등록하기"),
-        Method::PayPal { .. } => ("PayPal", "PayPal 계정을", "PayPal로 등록하기"),
-    };
     let trust = match &view.method {
         Method::Card { pg, .. } => format!(
             "카드 정보는 결제 회사({})와 포트원이 직접 받습니다. 카드 번호는 {brand}에 전달되거나 저장되지 않습니다.",
@@ -36,11 +113,8 @@ pub(super) fn form(site: &Site, view: &Register) -> Form {
             )
         }
     };
-    let receipts =
-        format!("결제될 때마다 영수증을 {email} 주소로 보내 드립니다. 결제가 되지 않았을 때도 메일로 알려 드립니다.");
-    let refund = "해지하면 이미 결제한 기간이 끝날 때까지 계속 이용하거나, 바로 종료하고 남은 날만큼의 요금을 환불받을 수 있습니다.";
-    let mut form = Form {
-        title: format!("{what} 등록"),
+    Form {
+        title: String::new(),
         lead: String::new(),
         plan: String::new(),
         price: None,
@@ -51,7 +125,7 @@ pub(super) fn form(site: &Site, view: &Register) -> Form {
         terms: Vec::new(),
         required: "필수",
         consent: String::new(),
-        button,
+        button: "카드 등록하기",
         locked: match &view.method {
             Method::Card { .. } => "위 내용에 동의하시면 등록할 수 있습니다.",
             Method::PayPal { .. } => "위 내용에 동의하시면 PayPal 버튼이 나타납니다.",
@@ -74,55 +148,7 @@ pub(super) fn form(site: &Site, view: &Register) -> Form {
             closed: "등록하지 않고 창을 닫으셨습니다. 아무것도 등록되거나 결제되지 않았으며, 언제든지 다시 하실 수 있습니다.",
             done: "등록 결과를 확인하는 중입니다.",
         },
-    };
-    match &view.purpose {
-        Purpose::Subscribe(offer) => {
-            let Offer { seats, monthly, first, .. } = offer;
-            let day = date(first.on);
-            form.lead = format!("{brand} 구독료를 결제할 {account} 등록해 주세요.");
-            form.plan = format!("{brand} {} · 좌석 {seats}개", clean::name(&offer.plan_name));
-            let vat = monthly.vat_included();
-            form.price = Some(Price {
-                amount: monthly.to_string(),
-                per: "매월",
-                vat: (!vat.is_zero()).then(|| format!("부가세 {vat} 포함")),
-            });
-            form.note = offer.trial_end.map(|end| {
-                format!("무료 체험은 {}까지입니다. 그 전에 해지하면 아무것도 결제되지 않습니다.", moment(end))
-            });
-            form.terms = vec![
-                term(
-                    "자동 결제",
-                    format!(
-                        "첫 결제는 {day}({})이고, 그다음부터는 해지할 때까지 매월 1일 오전 {BILLING_HOUR}시에 자동으로 결제됩니다({monthly}).",
-                        first.amount
-                    ),
-                ),
-                term("메일 안내", receipts),
-                term("해지", format!("{brand}의 구독 관리 페이지에서 언제든지 해지할 수 있습니다."))
-                    .with(Link::to(&site.manage_url, "구독 관리")),
-                term("환불", refund.to_owned()),
-            ];
-            form.consent = format!(
-                "{day} {}, 이후 매월 1일 {monthly}의 자동 결제와 위의 해지·환불 조건에 동의합니다.",
-                first.amount
-            );
-        }
-        Purpose::ReplaceMethod { plan_name, next } => {
-            form.title = format!("결제 수단 변경: {what}");
-            form.lead = "앞으로 구독료를 결제할 새 결제 수단을 등록해 주세요.".to_owned();
-            form.plan = format!("{brand} {}", clean::name(plan_name));
-            form.note = next.is_none().then(|| "지금 예정된 결제가 없습니다.".to_owned());
-            form.terms = vec![
-                term("변경 시점", "등록을 마치면 다음 결제부터 새 결제 수단으로 결제됩니다. 결제되지 않은 요금이 있다면 바로 다시 결제합니다. 등록을 마치기 전에는 아무것도 바뀌지 않습니다.".to_owned()),
-                term("메일 안내", receipts),
-                term("해지", format!("{brand}의 구독 관리 페이지에서 언제든지 해지할 수 있습니다.")).with(Link::to(&site.manage_url, "구독 관리")),
-                term("환불", refund.to_owned()),
-            ];
-            form.consent = "구독료가 앞으로 새로 등록하는 결제 수단으로 자동 결제되는 것에 동의합니다.".to_owned();
-        }
     }
-    form
 }
 
 fn who(name: &str, email: &str) -> String {

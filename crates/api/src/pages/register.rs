@@ -95,6 +95,7 @@ pub(super) struct Form {
     pub(super) terms: Vec<Term>,
     pub(super) required: &'static str,
     pub(super) consent: String,
+    /// The words of the button for a card; `PayPal` draws its own.
     pub(super) button: &'static str,
     /// Why the button does nothing yet.
     pub(super) locked: &'static str,

@@ -50,7 +50,6 @@
 
   const agreed = () => {
     locked.hidden = consent.checked;
-    at("alert").replaceChildren();
     if (start) start.setAttribute("aria-disabled", String(!consent.checked));
     if (paypal) {
       paypal.hidden = !consent.checked;
@@ -63,7 +62,7 @@
       }
     }
   };
-  consent.addEventListener("change", agreed);
+  consent.addEventListener("change", () => { at("alert").replaceChildren(); agreed(); });
   if (start) start.addEventListener("click", () => {
     if (busy) return;
     if (!consent.checked) {
@@ -78,7 +77,10 @@
     sdk.then((PortOne) => PortOne.requestIssueBillingKey(page.request).then(done, failed), () => {});
   });
 
-  // A page that is come back to starts over.
-  addEventListener("pageshow", () => { busy = false; say(""); agreed(); });
+  // A page that is come back to starts over, and may have kept its tick.
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) { busy = false; say(""); }
+    agreed();
+  });
   at("act").hidden = false;
 })();
