@@ -1,0 +1,162 @@
+//! What comes from outside, made fit to show. HTML is escaped by the templates, and JSON by [`json`]; this is about everything else.
+
+use serde::Serialize;
+use thiserror::Error;
+
+/// No name that is a name is longer.
+const MAX_NAME_CHARS: usize = 60;
+
+/// An address that a page must not link to or load.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0:?} is not an address for a page: expected https://…, or http://… on this very machine, without spaces")]
+pub struct BadUrl(pub String);
+
+/// One line: control characters and line breaks become spaces, runs of spaces become one, and characters that reorder or hide text go.
+pub(super) fn line(text: &str) -> String {
+    let visible = text.chars().filter(|c| !hides(*c)).map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
+    visible.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// One line of at most `max` characters.
+pub(super) fn cut(text: &str, max: usize) -> String {
+    let line = line(text);
+    match line.char_indices().nth(max) {
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or("").trim_end()),
+        None => line,
+    }
+}
+
+/// A name of something: one line of bounded length.
+pub(super) fn name(text: &str) -> String {
+    cut(text, MAX_NAME_CHARS)
+}
+
+/// A code as PGs and `PortOne` write them, for a customer to quote: nothing if it could be a sentence or markup.
+pub(super) fn code(text: &str) -> Option<&str> {
+    let sound = (1..=64).contains(&text.len());
+    (sound && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))).then_some(text)
+}
+
+/// An address to link to: `https`, plain `http` on this very machine (the sandbox), or a path of this site. Never a script.
+pub(super) fn link(url: &str) -> Option<String> {
+    let path = url.starts_with('/') && !url.starts_with("//") && !url.contains('\\');
+    (path && one_word(url) || origin(url).is_some()).then(|| url.to_owned())
+}
+
+/// The origin of an absolute address that [`link`] allows.
+pub(super) fn origin(url: &str) -> Option<&str> {
+    let (scheme, rest) = url.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or("");
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => host,
+        Some(_) | None => authority,
+    };
+    let loopback = matches!(host, "127.0.0.1" | "localhost" | "[::1]");
+    let named = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
+    let allowed = scheme == "https" && named || matches!(scheme, "http" | "https") && loopback;
+    let end = scheme.len().saturating_add("://".len()).saturating_add(authority.len());
+    if allowed && one_word(url) { url.get(..end) } else { None }
+}
+
+fn one_word(url: &str) -> bool {
+    !url.chars().any(|c| c.is_whitespace() || c.is_control() || hides(c))
+}
+
+/// JSON that can stand in a `<script>` element: nothing in it can end the element, open a comment or end a line of script.
+pub(super) fn json(data: &impl Serialize) -> Result<String, serde_json::Error> {
+    let plain = serde_json::to_string(data)?;
+    let mut out = String::with_capacity(plain.len());
+    for c in plain.chars() {
+        match c {
+            '<' => out.push_str("\\u003c"),
+            '>' => out.push_str("\\u003e"),
+            '&' => out.push_str("\\u0026"),
+            '\u{2028}' => out.push_str("\\u2028"),
+            '\u{2029}' => out.push_str("\\u2029"),
+            other => out.push(other),
+        }
+    }
+    Ok(out)
+}
+
+/// Zero-width spaces, and the marks that turn the direction of text.
+fn hides(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2060}' | '\u{feff}')
+        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_line_is_one_line_whatever_it_was() {
+        assert_eq!(line(" a\r\nb\u{2028}c\u{202e}d\0\te "), "a b cd e");
+    }
+
+    #[test]
+    fn a_name_is_bounded() {
+        assert_eq!(name(&"가".repeat(60)), "가".repeat(60));
+        assert_eq!(name(&"가".repeat(61)), format!("{}…", "가".repeat(60)));
+    }
+
+    #[test]
+    fn a_code_is_a_word_of_letters_and_digits() {
+        for right in ["PGProviderError", "PAY_PROCESS_CANCELED", "8186", "a.b-c"] {
+            assert_eq!(code(right), Some(right));
+        }
+        for wrong in ["", "a b", "<b>", "카드", "a\"b", &"x".repeat(65)] {
+            assert_eq!(code(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_https_the_own_site_and_the_own_machine_are_linked_to() {
+        for right in [
+            "https://sivera.example/billing?a=b&c=d#e",
+            "https://sivera.example:8443",
+            "/payment/billing/register?session=x",
+            "http://127.0.0.1:3000/x",
+            "http://localhost/x",
+            "http://[::1]:3000/x",
+        ] {
+            assert_eq!(link(right).as_deref(), Some(right));
+        }
+        for wrong in [
+            "http://sivera.example",
+            "javascript:alert(1)",
+            "JAVASCRIPT://x/%0aalert(1)",
+            "data:text/html,x",
+            "//evil.example",
+            "/\\evil.example",
+            "https://",
+            "https://user@evil.example",
+            "https://a b",
+            "https://a\nb",
+            "http://localhost.evil.example",
+            "http://127.0.0.1@evil.example",
+            "https://evil.example;script-src *",
+            "",
+        ] {
+            assert_eq!(link(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        assert_eq!(origin("https://cdn.portone.io/v2/browser-sdk.js"), Some("https://cdn.portone.io"));
+        assert_eq!(origin("http://127.0.0.1:3001/sdk.js?x"), Some("http://127.0.0.1:3001"));
+        assert_eq!(origin("/sdk.js"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn json_in_a_script_is_the_same_json_and_cannot_leave_it(text in any::<String>()) {
+            let written = json(&text).unwrap();
+            let leaves = written.contains(['<', '>', '&', '\u{2028}', '\u{2029}']);
+            prop_assert!(!leaves);
+            prop_assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
+        }
+    }
+}
