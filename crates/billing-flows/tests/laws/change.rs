@@ -22,8 +22,8 @@ fn caller(key: &str) -> Cause {
 }
 
 async fn seats(world: &World, seats: u32, key: &str) -> Changed {
-    let wish = world.billing.change(&standard().key, PlanType::Standard, seats, &caller(key));
-    Box::pin(wish).await.unwrap()
+    let (subscription, caller) = (standard().key, caller(key));
+    Box::pin(world.billing.change(&subscription, PlanType::Standard, seats, &caller)).await.unwrap()
 }
 
 fn upgrades(world: &World) -> Vec<Invoice> {

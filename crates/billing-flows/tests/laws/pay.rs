@@ -11,7 +11,8 @@ fn caller(key: &str) -> Cause {
 }
 
 async fn pay(world: &World, key: &str) -> Paying {
-    Box::pin(world.billing.pay(&world.queue, &standard().key, None, &caller(key))).await.unwrap()
+    let (subscription, caller) = (standard().key, caller(key));
+    Box::pin(world.billing.pay(&world.queue, &subscription, None, &caller)).await.unwrap()
 }
 
 async fn tried(world: &World, key: &str) -> Tried {

@@ -302,14 +302,7 @@ pub(crate) fn store_id() -> StoreId {
 }
 
 pub(crate) fn payment_id() -> PaymentId {
-    PaymentId::derive(
-        &store_id(),
-        &standard().key,
-        december(),
-        billing_core::invoice::Part::Period,
-        billing_core::invoice::Part::Period,
-        0,
-    )
+    PaymentId::derive(&store_id(), &standard().key, december(), billing_core::invoice::Part::Period, 0)
 }
 
 pub(crate) fn won(minor: i64) -> Money {
