@@ -18,11 +18,7 @@ pub struct Caught {
 pub fn hunt(guard: Guard, months: u64, customers: u64) -> Option<Caught> {
     removed::set(Some(guard));
     let caught = (0..months).find_map(|seed| {
-        let outcome = live(Month { seed, customers, keeps_journal: false });
-        let violation = outcome
-            .violations
-            .into_iter()
-            .find(|v| !v.contains("given back") && (guard == Guard::AmountCompared || !v.contains(" owed ")))?;
+        let violation = live(Month { seed, customers, keeps_journal: false }).violations.into_iter().next()?;
         Some(Caught { months: seed + 1, seed, violation })
     });
     removed::set(None);

@@ -16,4 +16,5 @@ pub mod month;
 pub mod people;
 pub mod portone;
 pub mod tables;
+pub mod watch;
 pub mod world;

@@ -33,7 +33,7 @@ pub enum Deed {
     Chargeback,
     /// A dispute is opened.
     Dispute,
-    /// `PortOne` states another sum than was charged.
+    /// Another sum moves than was ordered.
     OtherSum,
     /// All functions die.
     Blackout,
@@ -181,7 +181,7 @@ fn act(world: &World, person: &Person, key: &SubscriptionKey, deed: &Deed, gener
         Deed::Refund(parts) => drop(world.portone.give_back(&payment_of(person, key), *parts, false)),
         Deed::Chargeback => drop(world.portone.give_back(&payment_of(person, key), 1, true)),
         Deed::Dispute => world.portone.dispute(&payment_of(person, key)),
-        Deed::OtherSum => drop(world.portone.falsify(&payment_of(person, key))),
+        Deed::OtherSum => world.portone.falsify(&payment_of(person, key)),
         Deed::Blackout => world.blackout(),
     }
 }

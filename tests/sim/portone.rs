@@ -74,6 +74,8 @@ pub struct Sent {
 pub struct Approval {
     /// For what.
     pub sent: Sent,
+    /// As which transaction.
+    pub transaction_id: String,
     /// When.
     pub at: Timestamp,
 }
@@ -148,6 +150,7 @@ struct State {
     decided: Vec<Decided>,
     approvals: Vec<Approval>,
     refunds: BTreeMap<PaymentId, i64>,
+    falsified: BTreeSet<PaymentId>,
     salt: u64,
 }
 
@@ -263,19 +266,18 @@ impl PortOne {
         self.tell("Transaction.DisputeCreated", About::Payment(id.clone()));
     }
 
-    /// Makes it state another sum than was charged. Money of that other sum moved, by somebody else's mistake.
-    pub fn falsify(&self, id: &PaymentId) -> bool {
-        let mut state = lock(&self.state);
-        let Some(row) = state.payments.get_mut(id) else { return false };
-        row.seen.amount.minor += 1;
-        let amount = row.seen.amount.minor;
-        for approval in state.approvals.iter_mut().filter(|approval| approval.sent.payment_id == *id) {
-            approval.sent.amount = Money::new(amount, approval.sent.amount.currency()).unwrap_or(approval.sent.amount);
-        }
-        drop(state);
+    /// Makes it charge another sum than was ordered, also where the charge is still to come: money of that sum moved, by somebody else's
+    /// mistake.
+    pub fn falsify(&self, id: &PaymentId) {
+        let is_paid = {
+            let mut state = lock(&self.state);
+            state.falsified.insert(id.clone());
+            state.restate(id)
+        };
         self.cx.note(|| format!("PortOne: the sum of {id} is changed"));
-        self.tell("Transaction.Paid", About::Payment(id.clone()));
-        true
+        if is_paid {
+            self.tell("Transaction.Paid", About::Payment(id.clone()));
+        }
     }
 
     /// Every payment id it knows.
@@ -296,6 +298,13 @@ impl PortOne {
     /// The ledger.
     pub fn approvals(&self) -> Vec<Approval> {
         lock(&self.state).approvals.clone()
+    }
+
+    /// The sum that a transaction moved, if the ledger has it.
+    pub fn moved_by(&self, transaction_id: &str) -> Option<Money> {
+        let state = lock(&self.state);
+        let approval = state.approvals.iter().find(|approval| approval.transaction_id == transaction_id);
+        approval.map(|approval| approval.sent.amount)
     }
 
     /// How much was given back of each payment.
@@ -517,15 +526,28 @@ impl State {
     }
 
     fn approve(&mut self, sent: &Sent, now: Timestamp) -> ChargeAnswer {
-        self.approvals.push(Approval { sent: sent.clone(), at: now });
-        let number = self.approvals.len();
-        let proof = Proof {
-            pg_tx_id: Some(format!("pg-{number}")),
-            transaction_id: Some(format!("tx-{number}")),
-            receipt_url: None,
-        };
+        let number = self.approvals.len() + 1;
+        let transaction_id = format!("tx-{number}");
+        self.approvals.push(Approval { sent: sent.clone(), transaction_id: transaction_id.clone(), at: now });
+        let proof =
+            Proof { pg_tx_id: Some(format!("pg-{number}")), transaction_id: Some(transaction_id), receipt_url: None };
         self.put(sent, SeenStatus::Paid { at: now }, proof, now);
+        if self.falsified.contains(&sent.payment_id) {
+            self.restate(&sent.payment_id);
+        }
         ChargeAnswer::Paid { at: now, pg_tx_id: format!("pg-{number}") }
+    }
+
+    /// Puts another transaction of another sum in the place of a payment's last. Tells whether it was paid.
+    fn restate(&mut self, id: &PaymentId) -> bool {
+        let last = self.approvals.iter_mut().rev().find(|approval| approval.sent.payment_id == *id);
+        let (Some(approval), Some(row)) = (last, self.payments.get_mut(id)) else { return false };
+        row.seen.amount.minor += 1;
+        approval.sent.amount =
+            Money::new(row.seen.amount.minor, approval.sent.amount.currency()).unwrap_or(approval.sent.amount);
+        approval.transaction_id.push_str("-other");
+        row.seen.proof.transaction_id = Some(approval.transaction_id.clone());
+        true
     }
 
     fn decline(&mut self, sent: &Sent, code: &str, now: Timestamp) -> ChargeAnswer {

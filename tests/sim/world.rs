@@ -5,6 +5,7 @@ use super::delivery::{MAX_RECEIVES, Message, Post, Queues, Stream, VISIBILITY};
 use super::kernel::{Doom, lock};
 use super::portone::{About, PortOne, Told};
 use super::tables::Tables;
+use super::watch::Watch;
 use aws_lambda_events::event::dynamodb::{Event as StreamEvent, EventRecord};
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use billing_aws::item::image_of_event;
@@ -14,15 +15,14 @@ use billing_core::calendar;
 use billing_core::dunning::Ladder;
 use billing_core::event::{Cause, Event};
 use billing_core::guard::Guard;
-use billing_core::id::{PaymentId, StoreId};
-use billing_core::invoice::State;
+use billing_core::id::StoreId;
 use billing_core::plan::Catalogue;
 use billing_core::subscription::SubscriptionKey;
 use billing_flows::cancel::When;
 use billing_flows::close::Closing;
 use billing_flows::fake::Written;
 use billing_flows::mail::Sender;
-use billing_flows::ports::{Changes, Signal, SubscriptionChange, Telemetry};
+use billing_flows::ports::{Signal, Telemetry};
 use billing_flows::{Billing, Settings};
 use charger::planner::PlannerEvent;
 use jiff::SignedDuration;
@@ -110,8 +110,7 @@ struct Loose {
     planners: usize,
     webhooks: u64,
     records: u64,
-    attempts: BTreeMap<PaymentId, usize>,
-    unwanted: BTreeSet<SubscriptionKey>,
+    watch: Watch,
     dead_letters: u64,
     books: Vec<Closing>,
 }
@@ -235,7 +234,7 @@ impl World {
 
     /// Subscriptions whose customer wished them to end.
     pub fn unwanted(&self) -> BTreeSet<SubscriptionKey> {
-        lock(&self.state).unwanted.clone()
+        lock(&self.state).watch.unwanted().clone()
     }
 
     fn environment(&self) -> Arc<Environment> {
@@ -286,7 +285,7 @@ impl World {
     /// A subscription was read; at this very moment its customer may change their mind.
     fn was_read(&self, key: &SubscriptionKey) {
         let meddle = self.cx.weather(|w| w.meddle);
-        if self.cx.strikes(meddle) && !lock(&self.state).unwanted.contains(key) {
+        if self.cx.strikes(meddle) && !lock(&self.state).watch.unwanted().contains(key) {
             let when = if self.cx.below(2) == 0 { When::Now } else { When::PeriodEnd };
             self.cancel(key.clone(), when);
         }
@@ -296,35 +295,12 @@ impl World {
     fn wrote(&self, written: Written<'_>) {
         match written {
             Written::Committed(changes) => {
-                self.watch_claims(changes);
+                lock(&self.state).watch.see(changes, &self.portone, &self.cx);
                 for event in &changes.events {
                     self.feed(event);
                 }
             }
             Written::Recorded(event) => self.feed(event),
-        }
-    }
-
-    fn watch_claims(&self, changes: &Changes) {
-        let mut loose = lock(&self.state);
-        for (_, invoice) in &changes.invoices {
-            self.cx.note(|| {
-                format!("invoice {} of {} is {}", invoice.payment_id, invoice.subscription.id, invoice.state.status())
-            });
-            let before = loose.attempts.insert(invoice.payment_id.clone(), invoice.attempts.len()).unwrap_or(0);
-            let is_claim = matches!(invoice.state, State::Charging { .. }) && invoice.attempts.len() > before;
-            if is_claim && loose.unwanted.contains(&invoice.subscription) {
-                self.cx.violation(format!(
-                    "{} was attempted after its customer had cancelled {}",
-                    invoice.payment_id, invoice.subscription.id
-                ));
-            }
-        }
-        if let Some(SubscriptionChange::Write { next, .. }) = &changes.subscription {
-            self.cx.note(|| format!("subscription {} is {:?}", next.key.id, next.state));
-            if next.has_ended() || next.cancel_at_period_end {
-                loose.unwanted.insert(next.key.clone());
-            }
         }
     }
 

@@ -1,0 +1,78 @@
+//! The promises that are checked at the moment of the deed: what is made good later must not have been done either.
+
+use super::context::Context;
+use super::portone::PortOne;
+use billing_core::id::PaymentId;
+use billing_core::invoice::{Invoice, State};
+use billing_core::subscription::{Subscription, SubscriptionKey};
+use billing_flows::ports::{Changes, SubscriptionChange};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What the tables have come to, as far as the next deed is judged by it.
+#[derive(Debug, Default)]
+pub struct Watch {
+    attempts: BTreeMap<PaymentId, usize>,
+    undecided: BTreeSet<(SubscriptionKey, PaymentId)>,
+    unwanted: BTreeSet<SubscriptionKey>,
+}
+
+impl Watch {
+    /// Subscriptions whose customer wished them to end, or that have ended.
+    pub fn unwanted(&self) -> &BTreeSet<SubscriptionKey> {
+        &self.unwanted
+    }
+
+    /// Judges a transaction that was just written.
+    pub fn see(&mut self, changes: &Changes, portone: &PortOne, cx: &Context) {
+        for (_, invoice) in &changes.invoices {
+            cx.note(|| {
+                format!("invoice {} of {} is {}", invoice.payment_id, invoice.subscription.id, invoice.state.status())
+            });
+            self.claim(invoice, cx);
+            receipt(invoice, portone, cx);
+            let place = (invoice.subscription.clone(), invoice.payment_id.clone());
+            // What is parked is a person's business, whether the subscription goes on or not.
+            if invoice.undecided().is_some() && invoice.quarantine.is_none() {
+                self.undecided.insert(place);
+            } else {
+                self.undecided.remove(&place);
+            }
+        }
+        if let Some(SubscriptionChange::Write { next, .. }) = &changes.subscription {
+            cx.note(|| format!("subscription {} is {:?}", next.key.id, next.state));
+            self.end(next, cx);
+        }
+    }
+
+    /// Nothing is attempted after a cancellation.
+    fn claim(&mut self, invoice: &Invoice, cx: &Context) {
+        let before = self.attempts.insert(invoice.payment_id.clone(), invoice.attempts.len()).unwrap_or(0);
+        let is_claim = matches!(invoice.state, State::Charging { .. }) && invoice.attempts.len() > before;
+        if is_claim && self.unwanted.contains(&invoice.subscription) {
+            cx.violation(format!(
+                "{} was attempted after its customer had cancelled {}",
+                invoice.payment_id, invoice.subscription.id
+            ));
+        }
+    }
+
+    /// Nothing ends while an attempt is undecided: nobody would ask about it before the night.
+    fn end(&mut self, next: &Subscription, cx: &Context) {
+        if next.has_ended() || next.cancel_at_period_end {
+            self.unwanted.insert(next.key.clone());
+        }
+        let undecided = self.undecided.iter().find(|(key, _)| next.has_ended() && *key == next.key);
+        if let Some((_, payment_id)) = undecided {
+            cx.violation(format!("{} ended while {payment_id} was undecided", next.key.id));
+        }
+    }
+}
+
+/// Nothing is called paid by a transaction that moved another sum. (The answer to a charge names no transaction, and states no sum.)
+fn receipt(invoice: &Invoice, portone: &PortOne, cx: &Context) {
+    let transaction = invoice.proof.transaction_id.as_deref();
+    let moved = transaction.and_then(|transaction| portone.moved_by(transaction));
+    if let Some(moved) = moved.filter(|moved| *moved != invoice.amount && invoice.quarantine.is_none()) {
+        cx.violation(format!("{} of {} was called paid by {moved}", invoice.payment_id, invoice.amount));
+    }
+}
