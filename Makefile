@@ -4,7 +4,7 @@ CARGO ?= cargo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sim sandbox check fmt bench mutants kills
+.PHONY: help run test sim sandbox check fmt bench mutants kills fuzz
 
 help: ## says what there is
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,3 +40,6 @@ mutants: ## breaks the rules of billing, one place at a time, and lists what the
 kills: ## kills the stack again and again in a month of billing, and checks PortOne's ledger (KILLS=200 CUSTOMERS=2000 SEED=1)
 	@KILLS=$(or $(KILLS),200) CUSTOMERS=$(or $(CUSTOMERS),2000) SEED=$(or $(SEED),1) \
 		$(CARGO) test --package sandbox --locked --test stack kills:: -- --nocapture
+
+fuzz: ## feeds mutated bytes to every place where bytes enter (SECONDS=30 each, TARGET=rows for one; wants a C++ compiler)
+	@SECONDS_EACH=$(or $(SECONDS),30) TARGET="$(TARGET)" fuzz/run $(ARGS)

@@ -4,6 +4,7 @@
 //! that are not known here are neither read nor touched, so others may keep theirs in the same rows. Times are epoch milliseconds.
 
 use crate::tables::Table;
+use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use billing_core::Timestamp;
 use billing_core::event::Event;
@@ -70,16 +71,44 @@ pub(crate) fn encode<R: Row>(core: &R::Core) -> Result<Attributes, CorruptRow> {
 }
 
 /// What a row's attributes mean.
-pub(crate) fn decode<R: Row>(item: impl Into<Item>) -> Result<R::Core, CorruptRow> {
-    let item = item.into();
-    let key = key_of(R::TABLE, &item);
-    let row: R = decode_as(R::TABLE, item)?;
-    row.into_core().map_err(|field| CorruptRow { table: R::TABLE, key, field: field.to_owned() })
+pub(crate) fn decode<R: Row>(attributes: Attributes) -> Result<R::Core, CorruptRow> {
+    read::<R>(of_known_types(attributes).into())
 }
 
 /// Some of a row's attributes, as an index projects them.
-pub(crate) fn decode_as<T: DeserializeOwned>(table: Table, item: impl Into<Item>) -> Result<T, CorruptRow> {
-    let item = item.into();
+pub(crate) fn decode_as<T: DeserializeOwned>(table: Table, attributes: Attributes) -> Result<T, CorruptRow> {
+    read_as(table, of_known_types(attributes).into())
+}
+
+/// The attributes, with bytes in place of each value of a type that this SDK does not know: `serde_dynamo` panics at those. No attribute that
+/// is read here is bytes, so one of ours is called wrong, and one of others' is passed over.
+fn of_known_types(attributes: Attributes) -> Attributes {
+    attributes.into_iter().map(|(name, value)| (name, of_known_type(value))).collect()
+}
+
+fn of_known_type(value: AttributeValue) -> AttributeValue {
+    match value {
+        AttributeValue::M(attributes) => AttributeValue::M(of_known_types(attributes)),
+        AttributeValue::L(values) => AttributeValue::L(values.into_iter().map(of_known_type).collect()),
+        AttributeValue::B(_)
+        | AttributeValue::Bool(_)
+        | AttributeValue::Bs(_)
+        | AttributeValue::N(_)
+        | AttributeValue::Ns(_)
+        | AttributeValue::Null(_)
+        | AttributeValue::S(_)
+        | AttributeValue::Ss(_) => value,
+        _ => AttributeValue::B(Blob::new([])),
+    }
+}
+
+fn read<R: Row>(item: Item) -> Result<R::Core, CorruptRow> {
+    let key = key_of(R::TABLE, &item);
+    let row: R = read_as(R::TABLE, item)?;
+    row.into_core().map_err(|field| CorruptRow { table: R::TABLE, key, field: field.to_owned() })
+}
+
+fn read_as<T: DeserializeOwned>(table: Table, item: Item) -> Result<T, CorruptRow> {
     let key = key_of(table, &item);
     let map = serde_dynamo::AttributeValue::M(item.into_inner());
     serde_path_to_error::deserialize(serde_dynamo::Deserializer::from_attribute_value(map)).map_err(|error| {
@@ -107,7 +136,7 @@ fn key_of(table: Table, item: &Item) -> String {
 
 /// Reads an event from the new image of a stream record of the Events table.
 pub fn event_from_image(image: Item) -> Result<Event, CorruptRow> {
-    decode::<EventRow>(image)
+    read::<EventRow>(image)
 }
 
 /// The image a stream record has of an event that was just written: for tests, and for stacks without streams.

@@ -27,6 +27,10 @@ async fn client() -> Client {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(dynoxide::server::serve_on(listener, Database::memory().unwrap()));
+    client_of(endpoint)
+}
+
+fn client_of(endpoint: String) -> Client {
     let credentials = Credentials::new("local", "local", None, None, "tests");
     let config = SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
@@ -183,6 +187,34 @@ async fn a_corrupt_row_is_an_error_that_does_not_quote_it() {
     let error = store.subscription(&subscription().key).await.unwrap_err();
     assert!(!format!("{error:?}").contains("kim@"), "{error:?}");
     assert!(error.to_string().contains("row user_456/sub_123 of table Subscriptions: attribute `currency`"), "{error}");
+}
+
+/// What a store makes of the subscription, if `DynamoDB` answers with its row and one more attribute.
+async fn read_with(name: &str, value: serde_json::Value) -> Result<Option<Subscription>, StoreError> {
+    let row = serde_json::json!({
+        "userId": { "S": "user_456" }, "subscriptionId": { "S": "sub_123" }, "planType": { "S": "standard" },
+        "status": { "S": "active" }, "teamSeats": { "N": "3" }, "monthlyAmount": { "N": "30000" },
+        "currency": { "S": "KRW" }, "startDate": { "N": "1793491200000" }, "version": { "N": "1" },
+    });
+    let mut answer = serde_json::json!({ "Item": row });
+    answer["Item"][name] = value;
+    let server = wiremock::MockServer::start().await;
+    let with = wiremock::ResponseTemplate::new(200).set_body_raw(answer.to_string(), "application/x-amz-json-1.0");
+    wiremock::Mock::given(wiremock::matchers::any()).respond_with(with).mount(&server).await;
+    DynamoStore::new(client_of(server.uri()), tables()).subscription(&subscription().key).await
+}
+
+#[tokio::test]
+async fn a_value_of_a_type_that_a_later_dynamodb_has_is_no_panic() {
+    let new = || serde_json::json!({ "DATE": "2026-12-01" });
+    let others = serde_json::json!({ "L": [{ "M": { "a": new() } }] });
+    for value in [new(), others] {
+        assert!(read_with("teamName", value).await.unwrap().is_some(), "an attribute of others is passed over");
+    }
+    for ours in ["currency", "trialEndDate"] {
+        let error = read_with(ours, new()).await.unwrap_err();
+        assert!(error.detail.contains(&format!("attribute `{ours}` is missing or wrong")), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -299,7 +299,7 @@ fn bought_facts(bought: &Bought, amount: Fact) -> Vec<Fact> {
 }
 
 fn payment_number(bought: &Bought) -> Fact {
-    Fact::faint("Payment ID", &bought.payment_id)
+    Fact::faint("Payment ID", &clean::line(bought.payment_id.as_str()))
 }
 
 fn method_name(method: &MethodLabel) -> String {

@@ -280,7 +280,7 @@ fn bought_facts(bought: &Bought, amount: Fact) -> Vec<Fact> {
 }
 
 fn payment_number(bought: &Bought) -> Fact {
-    Fact::faint("결제 번호", &bought.payment_id)
+    Fact::faint("결제 번호", &clean::line(bought.payment_id.as_str()))
 }
 
 fn method_name(method: &MethodLabel) -> String {

@@ -217,6 +217,19 @@ fn no_line_break_reaches_a_subject_or_adds_a_line_to_a_body() {
 }
 
 #[test]
+fn a_payment_number_neither_hides_nor_turns_what_a_mail_says() {
+    let payment_id = PaymentId::new("inv\u{202e}1\u{2028}2\u{200b}<b>").unwrap();
+    let bought = Bought { payment_id, ..bought(krw(30_000)) };
+    let at = at("2026-12-01T10:00+09:00");
+    for locale in LOCALES {
+        let body = NoticeBody::Refunded { bought: bought.clone(), refunded: krw(1), total_refunded: krw(1), at };
+        let mail = written(locale, body);
+        assert!(mail.text.contains(": inv1 2<b>\n"), "{}", mail.text);
+        assert!(mail.html.contains(">inv1 2&#60;b&#62;<"), "{}", mail.html);
+    }
+}
+
+#[test]
 fn an_endless_name_stays_short() {
     for mail in hostile(&"가".repeat(5_000)) {
         assert!(mail.html.len() < 60_000 && mail.subject.chars().count() < 256);

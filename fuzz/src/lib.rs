@@ -1,0 +1,36 @@
+//! What is fed, and what must hold of whatever comes out. `docs/RELIABILITY.md`, "Fuzzing", says it in a table.
+//!
+//! A target is a function of bytes that panics if something is wrong. To add one: a file with the function, a line in [`TARGETS`], and a
+//! directory in `corpus/` with what it should begin from.
+#![expect(clippy::unwrap_used, reason = "a panic is how a target says that something is wrong")]
+
+mod input;
+mod mails;
+mod messages;
+mod portone_answers;
+mod rows;
+mod stream;
+mod ticks;
+mod webhook_body;
+mod webhook_headers;
+mod world;
+
+/// What takes the bytes of one input, and panics if something is wrong.
+pub type Target = fn(&[u8]);
+
+/// Each target and its name, which is also that of its directory in `corpus/`.
+pub const TARGETS: [(&str, Target); 8] = [
+    ("webhook_headers", webhook_headers::feed),
+    ("webhook_body", webhook_body::feed),
+    ("portone_answers", portone_answers::feed),
+    ("messages", messages::feed),
+    ("ticks", ticks::feed),
+    ("stream", stream::feed),
+    ("rows", rows::feed),
+    ("mails", mails::feed),
+];
+
+/// The target of a name.
+pub fn target(name: &str) -> Option<Target> {
+    TARGETS.iter().find(|(own, _)| *own == name).map(|(_, target)| *target)
+}
