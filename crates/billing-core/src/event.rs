@@ -34,6 +34,10 @@ pub enum EventKind {
     InvoiceVoided,
     /// Money was given back, in part or in whole.
     InvoiceRefunded,
+    /// `PortOne` took a refund and has not decided it.
+    RefundRequested,
+    /// A refund of ours gave nothing back: the PG or `PortOne` refused it, or it never arrived.
+    RefundFailed,
     /// The invoice and `PortOne` contradict each other; it is parked for a person.
     InvoiceQuarantined,
     /// A billing key was registered.
@@ -52,7 +56,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind, for reports.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::SubscriptionStarted,
         Self::CancellationRequested,
         Self::SubscriptionCanceled,
@@ -66,6 +70,8 @@ impl EventKind {
         Self::InvoiceSuperseded,
         Self::InvoiceVoided,
         Self::InvoiceRefunded,
+        Self::RefundRequested,
+        Self::RefundFailed,
         Self::InvoiceQuarantined,
         Self::BillingKeyRegistered,
         Self::BillingKeyRemoved,
@@ -91,6 +97,8 @@ impl EventKind {
             Self::InvoiceSuperseded => "invoice_superseded",
             Self::InvoiceVoided => "invoice_voided",
             Self::InvoiceRefunded => "invoice_refunded",
+            Self::RefundRequested => "refund_requested",
+            Self::RefundFailed => "refund_failed",
             Self::InvoiceQuarantined => "invoice_quarantined",
             Self::BillingKeyRegistered => "billing_key_registered",
             Self::BillingKeyRemoved => "billing_key_removed",
@@ -105,6 +113,7 @@ impl EventKind {
     pub fn alarms(self) -> bool {
         match self {
             Self::PaymentRefused
+            | Self::RefundFailed
             | Self::InvoiceQuarantined
             | Self::UnknownPayment
             | Self::Dispute
@@ -121,6 +130,7 @@ impl EventKind {
             | Self::AttemptLost
             | Self::InvoiceVoided
             | Self::InvoiceRefunded
+            | Self::RefundRequested
             | Self::BillingKeyRegistered
             | Self::BillingKeyRemoved
             | Self::MethodReplaced => false,
@@ -238,6 +248,7 @@ mod tests {
             [
                 "payment_refused",
                 "invoice_superseded",
+                "refund_failed",
                 "invoice_quarantined",
                 "unknown_payment",
                 "dispute",
