@@ -9,6 +9,7 @@ use billing_core::money::{Currency, Money};
 use billing_core::notice::{Bought, Notice, NoticeBody};
 use billing_core::plan::{Locale, PlanType};
 use billing_core::private::Private;
+use billing_core::refund::{CallerKey, Refund, RefundOutcome, RefundReason};
 use billing_core::subscription::{Customer, Method, State, Subscription, SubscriptionKey};
 use serde_json::{Value, json};
 

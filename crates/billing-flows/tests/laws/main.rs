@@ -17,6 +17,7 @@ mod notify;
 mod one_writer;
 mod plan_run;
 mod reconcile;
+mod refund;
 mod store_faults;
 mod subscribe;
 mod twice;
