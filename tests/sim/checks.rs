@@ -250,27 +250,34 @@ fn refunds(world: &World, invoices: &[Invoice]) {
             let moved = given.remove(&(id.clone(), refund.number)).unwrap_or_default();
             let is_done = refund.outcome == Some(RefundOutcome::Succeeded);
             if refund.is_open() {
-                cx.violation(format!("refund {} of {id} was forgotten: it is still {:?}", refund.number, refund.outcome));
+                cx.violation(format!(
+                    "refund {} of {id} was forgotten: it is still {:?}",
+                    refund.number, refund.outcome
+                ));
             } else if is_done != moved.contains(&refund.amount.minor()) {
                 cx.violation(format!("refund {} of {id} is {:?} and moved {moved:?}", refund.number, refund.outcome));
             }
             if refund.key.as_ref().is_some_and(|key| !keys.insert(key.as_str())) {
                 cx.violation(format!("{id} was refunded more than once for one wish ({:?})", refund.key));
             }
-            for told in told.iter().filter(|it| it.payment_id == *id && refund.key.is_some() && it.wish.key == refund.key) {
+            for told in
+                told.iter().filter(|it| it.payment_id == *id && refund.key.is_some() && it.wish.key == refund.key)
+            {
                 // What was proved never to have arrived, as far as anything can be, may arrive all the same.
                 let is_right = match &told.answer {
                     RefundAnswer::Succeeded { .. } => is_done,
                     RefundAnswer::Failed { .. } | RefundAnswer::Refused { .. } => !is_done,
-                    RefundAnswer::Lost => true,
-                    RefundAnswer::No(_) => true,
+                    RefundAnswer::Lost | RefundAnswer::No(_) => true,
                     RefundAnswer::Requested
                     | RefundAnswer::Unknown
                     | RefundAnswer::NoSuchPayment
                     | RefundAnswer::KeyReused => false,
                 };
                 if !is_right {
-                    cx.violation(format!("refund {} of {id} was answered {:?} and is {:?}", refund.number, told.answer, refund.outcome));
+                    cx.violation(format!(
+                        "refund {} of {id} was answered {:?} and is {:?}",
+                        refund.number, told.answer, refund.outcome
+                    ));
                 }
             }
         }

@@ -162,7 +162,13 @@ pub fn cases() -> Vec<Case> {
 
 /// Paid, and then so much is wished to be given back, whose order travels so.
 fn refunds() -> impl Iterator<Item = Case> {
-    let deeds = [Deed::GiveBack(1, true), Deed::GiveBack(3, true), Deed::GiveBack(3, false), Deed::GiveBackTwice(3), Deed::GiveBackAtOnce(3)];
+    let deeds = [
+        Deed::GiveBack(1, true),
+        Deed::GiveBack(3, true),
+        Deed::GiveBack(3, false),
+        Deed::GiveBackTwice(3),
+        Deed::GiveBackAtOnce(3),
+    ];
     deeds.into_iter().flat_map(|deed| {
         journeys().map(move |journey| Case {
             journeys: vec![Journey::Smooth, journey],

@@ -184,7 +184,9 @@ fn act(world: &World, person: &Person, key: &SubscriptionKey, deed: &Deed, gener
                 wake(&world.this(), 3_000, move |world| world.redirect(new));
             }
         }
-        Deed::GiveBack(parts, has_key) => give_back(world, &payment_of(person, key), *parts, has_key.then_some(generation)),
+        Deed::GiveBack(parts, has_key) => {
+            give_back(world, &payment_of(person, key), *parts, has_key.then_some(generation))
+        }
         Deed::GiveBackTwice(parts) => {
             give_back(world, &payment_of(person, key), *parts, Some(generation));
             give_back(world, &payment_of(person, key), *parts, Some(generation));

@@ -19,8 +19,8 @@ use billing_core::invoice::Proof;
 use billing_core::money::Money;
 use billing_core::settlement::Charged;
 use billing_flows::ports::{
-    AskError, CancelAnswer, CancelOrder, CancellationSeen, CancellationStatus, ChargeAnswer, ChargeOrder, Cursor, Gateway,
-    KeySeen, ListedBy, Page, PaymentSeen, SeenStatus,
+    AskError, CancelAnswer, CancelOrder, CancellationSeen, CancellationStatus, ChargeAnswer, ChargeOrder, Cursor,
+    Gateway, KeySeen, ListedBy, Page, PaymentSeen, SeenStatus,
 };
 use jiff::SignedDuration;
 use std::collections::{BTreeMap, BTreeSet};

@@ -20,7 +20,8 @@ use billing_core::Timestamp;
 use billing_core::billing_key::BillingKey;
 use billing_core::id::PaymentId;
 use billing_flows::ports::{
-    AskError, CancelAnswer, CancelOrder, ChargeAnswer, ChargeOrder, Clock, Cursor, Gateway, KeySeen, ListedBy, Page, PaymentSeen,
+    AskError, CancelAnswer, CancelOrder, ChargeAnswer, ChargeOrder, Clock, Cursor, Gateway, KeySeen, ListedBy, Page,
+    PaymentSeen,
 };
 use portone::{ApiSecret, BuildError, Client, Error, ErrorKind, IdempotencyKey, InvalidSecret};
 use std::future::Future;

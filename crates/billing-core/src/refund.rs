@@ -24,7 +24,9 @@ pub const MAX_CALLER_KEY_CHARS: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum BadWish {
     /// The reason is blank, too long, or holds a control character.
-    #[error("the reason of a refund must be 1 to {MAX_REASON_CHARS} characters without control characters, and not blank")]
+    #[error(
+        "the reason of a refund must be 1 to {MAX_REASON_CHARS} characters without control characters, and not blank"
+    )]
     Reason,
     /// The idempotency key is empty, too long, or holds something else than visible ASCII.
     #[error("an idempotency key must be 1 to {MAX_CALLER_KEY_CHARS} visible ASCII characters")]
@@ -284,8 +286,7 @@ impl Invoice {
         }
         left.minus(amount).map_err(|_| RefundRefusal::MoreThanLeft { left })?;
         let last = self.refunds.last().map_or(0, |refund| refund.number);
-        let number =
-            last.checked_add(1).filter(|_| self.refunds.len() < MAX_REFUNDS).ok_or(RefundRefusal::TooMany)?;
+        let number = last.checked_add(1).filter(|_| self.refunds.len() < MAX_REFUNDS).ok_or(RefundRefusal::TooMany)?;
         let mut next = self.moved_to(self.state.clone(), now);
         next.refunds.push(Refund {
             number,

@@ -330,7 +330,9 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     ) -> Result<Reconciled, FlowError> {
         let mut total = Reconciled::default();
         let rest = |line: &&BookLine| {
-            is_undecided(line) || line.refunding || (line.column() == Some(Column::Paid) && !compared.contains(&line.payment_id))
+            is_undecided(line)
+                || line.refunding
+                || (line.column() == Some(Column::Paid) && !compared.contains(&line.payment_id))
         };
         let rest: Vec<&BookLine> = ours.values().filter(rest).collect();
         for some in rest.chunks(ASKS_AT_ONCE) {

@@ -84,7 +84,8 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                 };
                 return Ok(answer(&invoice, number));
             }
-            let other = invoice.refund_under_way().filter(|_| invoice.quarantine.is_none() && Guard::OneRefund.stands());
+            let other =
+                invoice.refund_under_way().filter(|_| invoice.quarantine.is_none() && Guard::OneRefund.stands());
             let invoice = match other.map(|other| other.number) {
                 Some(number) => self.clear_up_refund(invoice, number, cause, Resend::No).await?,
                 None => invoice,
@@ -231,7 +232,9 @@ fn answer(invoice: &Invoice, number: u32) -> RefundAnswer {
         Some(RefundOutcome::Refused { code }) => RefundAnswer::Refused { code: code.clone() },
         Some(RefundOutcome::Lost) => RefundAnswer::Lost,
         // Nothing is written about an invoice that waits for a person.
-        Some(RefundOutcome::Requested) | None if invoice.quarantine.is_some() => RefundAnswer::No(RefundRefusal::Parked),
+        Some(RefundOutcome::Requested) | None if invoice.quarantine.is_some() => {
+            RefundAnswer::No(RefundRefusal::Parked)
+        }
         Some(RefundOutcome::Requested) => RefundAnswer::Requested,
         None => RefundAnswer::Unknown,
     }

@@ -105,11 +105,7 @@ impl PortOne {
             Journey::Refused => return refuse(CancelAnswer::Refused { code: "INVALID_REQUEST".to_owned() }),
             Journey::Unauthorized => return refuse(CancelAnswer::Unauthorized { code: "UNAUTHORIZED".to_owned() }),
             Journey::PageAfter => refuse(unknown("a page, 504")),
-            Journey::Smooth
-            | Journey::UsedUp
-            | Journey::Stuck(_)
-            | Journey::Slow(_)
-            | Journey::AnswerLost => {}
+            Journey::Smooth | Journey::UsedUp | Journey::Stuck(_) | Journey::Slow(_) | Journey::AnswerLost => {}
         }
         let on_the_way = if let Journey::Stuck(seconds) = journey { SignedDuration::from_secs(seconds) } else { there };
         let deciding = match journey {
@@ -136,7 +132,8 @@ impl PortOne {
                 None => {
                     let refused = state.refuses_cancel(&wished);
                     if refused.is_none() && state.left(&wished.payment_id) != wished.cancellable {
-                        self.cx.violation(format!("{} was made on another balance than it was reckoned on", wished.key));
+                        self.cx
+                            .violation(format!("{} was made on another balance than it was reckoned on", wished.key));
                     }
                     state.cancels.answers.insert(wished.key.clone(), (wished.clone(), now, refused.clone()));
                     refused
@@ -202,9 +199,10 @@ impl PortOne {
             let is_given = is_given && state.left(&wished.payment_id) >= wished.amount;
             let told = is_given.then(|| state.give(wished, now));
             let row = state.payments.get_mut(&wished.payment_id);
-            let mut taken = row.into_iter().flat_map(|row| row.seen.cancellations.iter_mut()).filter(|it| {
-                it.reason == wished.reason && it.status == CancellationStatus::Requested
-            });
+            let mut taken = row
+                .into_iter()
+                .flat_map(|row| row.seen.cancellations.iter_mut())
+                .filter(|it| it.reason == wished.reason && it.status == CancellationStatus::Requested);
             if let Some(cancellation) = taken.next() {
                 cancellation.status =
                     if is_given { CancellationStatus::Succeeded { at: now } } else { CancellationStatus::Failed };
@@ -229,9 +227,10 @@ impl State {
 
     fn refuses_cancel(&self, wished: &Wished) -> Option<CancelAnswer> {
         let left = self.left(&wished.payment_id);
-        let moved_money = self.payments.get(&wished.payment_id).is_some_and(|row| {
-            matches!(row.seen.status, SeenStatus::Paid { .. } | SeenStatus::Cancelled { .. })
-        });
+        let moved_money = self
+            .payments
+            .get(&wished.payment_id)
+            .is_some_and(|row| matches!(row.seen.status, SeenStatus::Paid { .. } | SeenStatus::Cancelled { .. }));
         let code = if !moved_money {
             "PAYMENT_NOT_PAID"
         } else if left == 0 {

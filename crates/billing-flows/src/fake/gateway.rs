@@ -7,8 +7,8 @@ pub use cancel::{Cancel, CancelBehaviour};
 use super::pages::{Listing, sortable};
 use super::{breathe, lock};
 use crate::ports::{
-    AskError, CancelAnswer, CancelOrder, CancellationSeen, CancellationStatus, ChargeAnswer, ChargeOrder, Clock, Cursor,
-    Gateway, KeySeen, ListedBy, Page, PaymentSeen, SeenStatus,
+    AskError, CancelAnswer, CancelOrder, CancellationSeen, CancellationStatus, ChargeAnswer, ChargeOrder, Clock,
+    Cursor, Gateway, KeySeen, ListedBy, Page, PaymentSeen, SeenStatus,
 };
 use billing_core::Timestamp;
 use billing_core::billing_key::BillingKey;

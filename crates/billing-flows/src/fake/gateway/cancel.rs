@@ -135,9 +135,7 @@ impl Books {
     /// A request that arrived: answered from the idempotency key, or decided and kept for it.
     fn process_cancel(&mut self, cancel: &Cancel, behaviour: &CancelBehaviour, now: Timestamp) -> CancelAnswer {
         let name = (cancel.payment_id.clone(), cancel.refund);
-        if let Some((_, answer)) =
-            self.cancel_answers.get(&name).filter(|(at, _)| now.duration_since(*at) < KEPT_FOR)
-        {
+        if let Some((_, answer)) = self.cancel_answers.get(&name).filter(|(at, _)| now.duration_since(*at) < KEPT_FOR) {
             return answer.clone();
         }
         let answer = self.decide_cancel(cancel, behaviour, now);
