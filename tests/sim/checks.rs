@@ -11,6 +11,8 @@ use billing_core::event::{Event, EventKey, EventKind};
 use billing_core::id::PaymentId;
 use billing_core::invoice::{Invoice, State};
 use billing_core::notice::NoticeBody;
+use billing_core::refund::RefundOutcome;
+use billing_flows::refund::RefundAnswer;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a world came to.
@@ -46,6 +48,7 @@ pub fn check(world: &World, owes: &[Owes], until: Timestamp) -> Tally {
     attempts(world);
     owed(world, owes, until, &invoices, &mut tally);
     ledger(world, &invoices);
+    refunds(world, &invoices);
     mails(world, &invoices, &mut tally);
     replay(world, &invoices);
     closed(world, &tally);
@@ -229,6 +232,61 @@ fn ledger(world: &World, invoices: &[Invoice]) {
     }
 }
 
+/// What each wish for a refund gave back is what its caller was told, once; no refund is left undecided.
+fn refunds(world: &World, invoices: &[Invoice]) {
+    let cx = &world.cx;
+    let mut given: BTreeMap<(PaymentId, u32), Vec<i64>> = BTreeMap::new();
+    for wished in world.portone.given() {
+        given.entry((wished.payment_id, wished.number)).or_default().push(wished.amount);
+    }
+    for ((id, number), amounts) in given.iter().filter(|(_, amounts)| amounts.len() > 1) {
+        cx.violation(format!("{id} was refunded {} times by refund {number}", amounts.len()));
+    }
+    let told = world.refunded();
+    for invoice in invoices.iter().filter(|invoice| invoice.quarantine.is_none()) {
+        let id = &invoice.payment_id;
+        let mut keys = BTreeSet::new();
+        for refund in &invoice.refunds {
+            let moved = given.remove(&(id.clone(), refund.number)).unwrap_or_default();
+            let is_done = refund.outcome == Some(RefundOutcome::Succeeded);
+            if refund.is_open() {
+                cx.violation(format!(
+                    "refund {} of {id} was forgotten: it is still {:?}",
+                    refund.number, refund.outcome
+                ));
+            } else if is_done != moved.contains(&refund.amount.minor()) {
+                cx.violation(format!("refund {} of {id} is {:?} and moved {moved:?}", refund.number, refund.outcome));
+            }
+            if refund.key.as_ref().is_some_and(|key| !keys.insert(key.as_str())) {
+                cx.violation(format!("{id} was refunded more than once for one wish ({:?})", refund.key));
+            }
+            for told in
+                told.iter().filter(|it| it.payment_id == *id && refund.key.is_some() && it.wish.key == refund.key)
+            {
+                // What was proved never to have arrived, as far as anything can be, may arrive all the same.
+                let is_right = match &told.answer {
+                    RefundAnswer::Succeeded { .. } => is_done,
+                    RefundAnswer::Failed { .. } | RefundAnswer::Refused { .. } => !is_done,
+                    RefundAnswer::Lost | RefundAnswer::No(_) => true,
+                    RefundAnswer::Requested
+                    | RefundAnswer::Unknown
+                    | RefundAnswer::NoSuchPayment
+                    | RefundAnswer::KeyReused => false,
+                };
+                if !is_right {
+                    cx.violation(format!(
+                        "refund {} of {id} was answered {:?} and is {:?}",
+                        refund.number, told.answer, refund.outcome
+                    ));
+                }
+            }
+        }
+        if let Some(((_, number), _)) = given.iter().find(|((of, _), _)| of == id) {
+            cx.violation(format!("refund {number} of {id} is not in our books"));
+        }
+    }
+}
+
 fn is_paid(invoice: &Invoice) -> bool {
     matches!(invoice.state, State::Paid { .. } | State::PartiallyRefunded { .. } | State::Refunded { .. })
 }
@@ -309,7 +367,14 @@ fn replay(world: &World, invoices: &[Invoice]) {
             if !follows {
                 cx.violation(format!("{id}: {} follows {status:?} but says {before}", event.kind.name()));
             }
-            if is_paid && !matches!(event.kind, EventKind::InvoiceRefunded | EventKind::InvoiceQuarantined) {
+            let may_follow = matches!(
+                event.kind,
+                EventKind::InvoiceRefunded
+                    | EventKind::RefundRequested
+                    | EventKind::RefundFailed
+                    | EventKind::InvoiceQuarantined
+            );
+            if is_paid && !may_follow {
                 cx.violation(format!("{id}: {} after it was paid", event.kind.name()));
             }
             is_paid |= event.kind == EventKind::InvoicePaid;

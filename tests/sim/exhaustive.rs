@@ -156,7 +156,26 @@ pub fn cases() -> Vec<Case> {
             });
         }
     }
+    cases.extend(refunds());
     cases
+}
+
+/// Paid, and then so much is wished to be given back, whose order travels so.
+fn refunds() -> impl Iterator<Item = Case> {
+    let deeds = [
+        Deed::GiveBack(1, true),
+        Deed::GiveBack(3, true),
+        Deed::GiveBack(3, false),
+        Deed::GiveBackTwice(3),
+        Deed::GiveBackAtOnce(3),
+    ];
+    deeds.into_iter().flat_map(|deed| {
+        journeys().map(move |journey| Case {
+            journeys: vec![Journey::Smooth, journey],
+            deed: Some((SignedDuration::from_hours(2), deed.clone())),
+            ..Case::new(format!("approved; {deed:?}; {journey:?}"), &[Approve])
+        })
+    })
 }
 
 fn journeys() -> impl Iterator<Item = Journey> {

@@ -11,6 +11,7 @@ use billing_core::id::{PaymentId, StoreId, SubscriptionId, UserId};
 use billing_core::money::{Currency, Money};
 use billing_core::plan::{Locale, PlanType};
 use billing_core::private::Private;
+use billing_core::refund::{CallerKey, RefundReason, RefundWish};
 use billing_core::subscription::{Customer, Method, State, Subscription, SubscriptionKey};
 use billing_flows::cancel::When;
 use billing_flows::ports::KeySeen;
@@ -27,6 +28,12 @@ pub enum Deed {
     DeleteKey,
     /// Registers a new billing key, whose charges go so; the browser comes back, or only the webhook tells.
     NewKey(Vec<Verdict>, bool),
+    /// Somebody of ours gives one of so many parts back, with a key, or forgetting about it.
+    GiveBack(i64, bool),
+    /// The same wish comes twice at once.
+    GiveBackTwice(i64),
+    /// Two wishes at once, each for one of so many parts.
+    GiveBackAtOnce(i64),
     /// Money is given back in the console: one of so many parts.
     Refund(i64),
     /// The bank takes money back.
@@ -178,12 +185,36 @@ fn act(world: &World, person: &Person, key: &SubscriptionKey, deed: &Deed, gener
                 wake(&world.this(), 3_000, move |world| world.redirect(new));
             }
         }
+        Deed::GiveBack(parts, has_key) => {
+            give_back(world, &payment_of(person, key), *parts, has_key.then_some(generation))
+        }
+        Deed::GiveBackTwice(parts) => {
+            give_back(world, &payment_of(person, key), *parts, Some(generation));
+            give_back(world, &payment_of(person, key), *parts, Some(generation));
+        }
+        Deed::GiveBackAtOnce(parts) => {
+            give_back(world, &payment_of(person, key), *parts, Some(generation));
+            give_back(world, &payment_of(person, key), *parts + 1, Some(1_000 + generation));
+        }
         Deed::Refund(parts) => drop(world.portone.give_back(&payment_of(person, key), *parts, false)),
         Deed::Chargeback => drop(world.portone.give_back(&payment_of(person, key), 1, true)),
         Deed::Dispute => world.portone.dispute(&payment_of(person, key)),
         Deed::OtherSum => world.portone.falsify(&payment_of(person, key)),
         Deed::Blackout => world.blackout(),
     }
+}
+
+/// A wish for one of so many parts of what was paid; for all that is left, if there is one part.
+fn give_back(world: &World, id: &PaymentId, parts: i64, key: Option<u64>) {
+    let invoice = world.tables.rows.all_invoices().into_iter().find(|invoice| invoice.payment_id == *id);
+    let part = invoice.map(|invoice| money(invoice.amount.minor() / parts, invoice.amount.currency()));
+    let wish = RefundWish {
+        amount: part.filter(|_| parts > 1),
+        expected: None,
+        reason: RefundReason::new("요금제를 잘못 골랐어요").expect("a reason"),
+        key: key.map(|number| CallerKey::new(format!("wish-{number}")).expect("a key")),
+    };
+    world.refund(id.clone(), wish, 0);
 }
 
 fn payment_of(person: &Person, key: &SubscriptionKey) -> PaymentId {
@@ -229,9 +260,30 @@ pub fn random(cx: &Context, number: u64, first: Period, calm: Timestamp) -> Pers
         };
         deeds.extend(spoken.into_iter().map(|(at, deed)| (at.min(calm), deed)));
     }
+    deeds.extend(refunds(cx, due).into_iter().map(|(at, deed)| (at.min(calm), deed)));
     let plan = if cx.below(4) == 0 { PlanType::Pro } else { PlanType::Standard };
     let seats = u32::try_from(1 + cx.below(20)).unwrap_or(1);
     Person { number, plan, seats, paypal, first, verdicts, deeds }
+}
+
+/// What is given back of a bill that fell due then.
+fn refunds(cx: &Context, due: Timestamp) -> Vec<(Timestamp, Deed)> {
+    if cx.below(100) >= 15 {
+        return Vec::new();
+    }
+    let at = later(later(due, 600, cx), 5 * 86_400, cx);
+    let soon = later(at, 90, cx);
+    let parts = i64::try_from(2 + cx.below(4)).unwrap_or(2);
+    match cx.below(8) {
+        0 => vec![(at, Deed::GiveBack(1, true))],
+        1 => vec![(at, Deed::GiveBack(parts, true))],
+        2 => vec![(at, Deed::GiveBack(parts, false))],
+        3 => vec![(at, Deed::GiveBackTwice(parts))],
+        4 => vec![(at, Deed::GiveBackAtOnce(parts))],
+        5 => vec![(at, Deed::Refund(parts)), (soon, Deed::GiveBack(parts, true))],
+        6 => vec![(at, Deed::GiveBack(parts, true)), (soon, Deed::Refund(parts))],
+        _ => vec![(at, Deed::GiveBack(parts, true)), (later(soon, 86_400, cx), Deed::GiveBack(1, true))],
+    }
 }
 
 fn verdicts(cx: &Context, paypal: bool) -> Vec<Verdict> {

@@ -4,6 +4,10 @@
 //! requests for one payment id that are under way *at once* under different idempotency keys, both may succeed: that nobody is charged twice
 //! must not rest on it. What was sent goes on when its sender dies.
 
+mod cancel;
+
+pub use cancel::Wished;
+
 use super::context::{Context, Journey};
 use super::kernel::{TaskId, lock};
 use billing_core::Timestamp;
@@ -15,7 +19,8 @@ use billing_core::invoice::Proof;
 use billing_core::money::Money;
 use billing_core::settlement::Charged;
 use billing_flows::ports::{
-    AskError, ChargeAnswer, ChargeOrder, Cursor, Gateway, KeySeen, ListedBy, Page, PaymentSeen, SeenStatus,
+    AskError, CancelAnswer, CancelOrder, CancellationSeen, CancellationStatus, ChargeAnswer, ChargeOrder, Cursor,
+    Gateway, KeySeen, ListedBy, Page, PaymentSeen, SeenStatus,
 };
 use jiff::SignedDuration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -151,6 +156,7 @@ struct State {
     approvals: Vec<Approval>,
     refunds: BTreeMap<PaymentId, i64>,
     falsified: BTreeSet<PaymentId>,
+    cancels: cancel::Cancels,
     salt: u64,
 }
 
@@ -168,11 +174,23 @@ impl fmt::Debug for PortOne {
 }
 
 /// Where an answer arrives.
-#[derive(Debug, Clone, Default)]
-struct Slot(Arc<Mutex<(Option<ChargeAnswer>, Option<Waker>)>>);
+#[derive(Debug)]
+struct Slot<A>(Arc<Mutex<(Option<A>, Option<Waker>)>>);
 
-impl Slot {
-    fn fill(&self, answer: ChargeAnswer) {
+impl<A> Default for Slot<A> {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new((None, None))))
+    }
+}
+
+impl<A> Clone for Slot<A> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<A: Clone> Slot<A> {
+    fn fill(&self, answer: A) {
         let mut slot = lock(&self.0);
         if slot.0.is_none() {
             slot.0 = Some(answer);
@@ -182,7 +200,7 @@ impl Slot {
         }
     }
 
-    async fn wait(&self) -> ChargeAnswer {
+    async fn wait(&self) -> A {
         poll_fn(|cx| {
             let mut slot = lock(&self.0);
             if let Some(answer) = &slot.0 {
@@ -240,21 +258,23 @@ impl PortOne {
         let kind = {
             let mut state = lock(&self.state);
             let Some(row) = state.payments.get_mut(id) else { return false };
-            let (SeenStatus::Paid { at: paid_at } | SeenStatus::Cancelled { paid_at, .. }) = row.seen.status else {
+            if !matches!(row.seen.status, SeenStatus::Paid { .. } | SeenStatus::Cancelled { .. }) {
                 return false;
-            };
+            }
             let left = row.seen.amount.minor - row.seen.refunded;
             let some = if parts <= 1 { left } else { left / parts };
             if some <= 0 {
                 return false;
             }
-            row.seen.refunded += some;
             row.seen.chargeback |= chargeback;
-            row.seen.status = SeenStatus::Cancelled { paid_at, at: now };
-            let is_whole = row.seen.refunded == row.seen.amount.minor;
-            let refunded = row.seen.refunded;
-            state.refunds.insert(id.clone(), refunded);
-            if is_whole { "Transaction.Cancelled" } else { "Transaction.PartialCancelled" }
+            row.seen.cancellations.push(CancellationSeen {
+                amount: some,
+                status: CancellationStatus::Succeeded { at: now },
+                reason: "by hand".to_owned(),
+                by_api: false,
+                asked_at: Some(now),
+            });
+            state.add_refunded(id, some, now)
         };
         self.cx.note(|| format!("PortOne: {kind} of {id}"));
         self.tell(kind, About::Payment(id.clone()));
@@ -330,7 +350,7 @@ impl PortOne {
         }
     }
 
-    fn send(&self, order: &ChargeOrder<'_>, slot: &Slot) -> Client {
+    fn send(&self, order: &ChargeOrder<'_>, slot: &Slot<ChargeAnswer>) -> Client {
         let (now, task) = (self.cx.now(), self.cx.kernel.current());
         let mut key = order.payment_id.idempotency_key(order.attempt);
         let mut state = lock(&self.state);
@@ -367,7 +387,7 @@ impl PortOne {
         Client { state: Arc::clone(&self.state), place }
     }
 
-    fn travel(&self, sent: Sent, journey: Journey, slot: Slot) {
+    fn travel(&self, sent: Sent, journey: Journey, slot: Slot<ChargeAnswer>) {
         let (there, timeout) = (self.cx.millis(5, 400), slot.clone());
         self.cx.kernel.after(READ_TIMEOUT, move || timeout.fill(ChargeAnswer::Unknown("no answer in 60 s".to_owned())));
         let refuse = |answer: ChargeAnswer| {
@@ -393,7 +413,7 @@ impl PortOne {
         self.cx.kernel.after(on_the_way, move || portone.arrive(sent, deciding, back));
     }
 
-    fn arrive(&self, sent: Sent, deciding: SignedDuration, back: Option<Slot>) {
+    fn arrive(&self, sent: Sent, deciding: SignedDuration, back: Option<Slot<ChargeAnswer>>) {
         let now = self.cx.now();
         let answer = {
             let mut state = lock(&self.state);
@@ -422,13 +442,13 @@ impl PortOne {
         self.cx.kernel.after(deciding, move || portone.decide(&sent, back));
     }
 
-    fn answer(&self, back: Option<Slot>, answer: ChargeAnswer) {
+    fn answer<A: Clone + Send + 'static>(&self, back: Option<Slot<A>>, answer: A) {
         if let Some(slot) = back {
             self.cx.kernel.after(self.cx.millis(5, 400), move || slot.fill(answer));
         }
     }
 
-    fn decide(&self, sent: &Sent, back: Option<Slot>) {
+    fn decide(&self, sent: &Sent, back: Option<Slot<ChargeAnswer>>) {
         let now = self.cx.now();
         let (answer, verdict) = {
             let mut state = lock(&self.state);
@@ -562,6 +582,18 @@ impl State {
         ChargeAnswer::Declined(decline)
     }
 
+    /// Answers what is told of it.
+    fn add_refunded(&mut self, id: &PaymentId, some: i64, now: Timestamp) -> &'static str {
+        let Some(row) = self.payments.get_mut(id) else { return "Transaction.Cancelled" };
+        if let SeenStatus::Paid { at: paid_at } | SeenStatus::Cancelled { paid_at, .. } = row.seen.status {
+            row.seen.refunded += some;
+            row.seen.status = SeenStatus::Cancelled { paid_at, at: now };
+        }
+        let refunded = row.seen.refunded;
+        self.refunds.insert(id.clone(), refunded);
+        if refunded == row.seen.amount.minor { "Transaction.Cancelled" } else { "Transaction.PartialCancelled" }
+    }
+
     fn put(&mut self, sent: &Sent, status: SeenStatus, proof: Proof, now: Timestamp) {
         let created_at = self.payments.get(&sent.payment_id).map_or(now, |row| row.created_at);
         let seen = PaymentSeen {
@@ -570,6 +602,7 @@ impl State {
             amount: Charged::from(sent.amount),
             refunded: 0,
             chargeback: false,
+            cancellations: Vec::new(),
             proof,
         };
         self.payments.insert(sent.payment_id.clone(), Row { created_at, seen, last: Some(sent.clone()) });
@@ -584,6 +617,10 @@ impl Gateway for PortOne {
         drop(client);
         self.cx.note(|| format!("answer to {}-{}: {answer:?}", order.payment_id, order.attempt));
         answer
+    }
+
+    async fn cancel(&self, order: &CancelOrder<'_>) -> CancelAnswer {
+        self.give_back_by_api(order).await
     }
 
     async fn payment(&self, id: &PaymentId) -> Result<Option<PaymentSeen>, AskError> {

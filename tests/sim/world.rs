@@ -17,12 +17,14 @@ use billing_core::event::{Cause, Event};
 use billing_core::guard::Guard;
 use billing_core::id::StoreId;
 use billing_core::plan::Catalogue;
+use billing_core::refund::{RefundRefusal, RefundWish};
 use billing_core::subscription::SubscriptionKey;
 use billing_flows::cancel::When;
 use billing_flows::close::Closing;
 use billing_flows::fake::Written;
 use billing_flows::mail::Sender;
 use billing_flows::ports::{Signal, Telemetry};
+use billing_flows::refund::RefundAnswer;
 use billing_flows::{Billing, Settings};
 use charger::planner::PlannerEvent;
 use jiff::SignedDuration;
@@ -113,7 +115,23 @@ struct Loose {
     watch: Watch,
     dead_letters: u64,
     books: Vec<Closing>,
+    told: Vec<Refunded>,
 }
+
+/// How a wish for a refund was answered for good.
+#[derive(Debug, Clone)]
+pub struct Refunded {
+    /// Of which payment.
+    pub payment_id: PaymentId,
+    /// The wish.
+    pub wish: RefundWish,
+    /// The answer.
+    pub answer: RefundAnswer,
+}
+
+/// How long a caller waits before it repeats a wish that has no answer yet, and how often it does at most: longer than a refund can stay
+/// unknown.
+const REFUND_AGAIN: (SignedDuration, u32) = (SignedDuration::from_mins(4), 100);
 
 /// What is sold in it.
 pub fn catalogue() -> Catalogue {
@@ -594,6 +612,38 @@ impl World {
         self.invoke("api", work, move |world, answer| {
             if !matches!(answer, Some(Ok(_))) {
                 wake(&world.this, 600_000, move |world| world.cancel(key, when));
+            }
+        });
+    }
+
+    /// How wishes for refunds were answered for good, oldest answer first.
+    pub fn refunded(&self) -> Vec<Refunded> {
+        lock(&self.state).told.clone()
+    }
+
+    /// Somebody wishes to give money back, and with a key repeats it until there is an answer; now and then once more after that.
+    pub fn refund(&self, payment_id: PaymentId, wish: RefundWish, tries: u32) {
+        let environment = self.environment();
+        let (id, same) = (payment_id.clone(), wish.clone());
+        let work = async move {
+            let cause = Cause::Api("refund".to_owned());
+            environment.desk.refund(&id, &same, &cause).await
+        };
+        self.cx.note(|| format!("a wish to give back of {payment_id}: {:?} ({:?})", wish.amount, wish.key));
+        self.invoke("api", work, move |world, answer| {
+            let is_open = |answer: &RefundAnswer| {
+                let waits = matches!(answer, RefundAnswer::No(RefundRefusal::AnotherUnderWay { .. }));
+                matches!(answer, RefundAnswer::Unknown | RefundAnswer::Requested) || waits
+            };
+            let ended = answer.and_then(Result::ok).filter(|answer| !is_open(answer));
+            let again = ended.is_none() || (tries == 0 && world.cx.below(3) == 0);
+            if let Some(answer) = ended {
+                let told = Refunded { payment_id: payment_id.clone(), wish: wish.clone(), answer };
+                lock(&world.state).told.push(told);
+            }
+            if again && wish.key.is_some() && tries < REFUND_AGAIN.1 {
+                let later = world.cx.later(REFUND_AGAIN.0);
+                world.at(later, move |world| world.refund(payment_id, wish, tries + 1));
             }
         });
     }

@@ -20,7 +20,8 @@ use billing_core::Timestamp;
 use billing_core::billing_key::BillingKey;
 use billing_core::id::PaymentId;
 use billing_flows::ports::{
-    AskError, ChargeAnswer, ChargeOrder, Clock, Cursor, Gateway, KeySeen, ListedBy, Page, PaymentSeen,
+    AskError, CancelAnswer, CancelOrder, ChargeAnswer, ChargeOrder, Clock, Cursor, Gateway, KeySeen, ListedBy, Page,
+    PaymentSeen,
 };
 use portone::{ApiSecret, BuildError, Client, Error, ErrorKind, IdempotencyKey, InvalidSecret};
 use std::future::Future;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 use thiserror::Error as ThisError;
 
 mod answer;
+mod cancel;
 mod charge;
 mod listing;
 mod seen;
@@ -136,6 +138,22 @@ impl<R: ReadSecret, C: Clock> Gateway for PortOneGateway<R, C> {
         });
         let answer = call.await;
         answer::to_charge(answer, &order.method.pg)
+    }
+
+    async fn cancel(&self, order: &CancelOrder<'_>) -> CancelAnswer {
+        let (Ok(id), Ok(key)) = (
+            portone::PaymentId::new(order.payment_id.as_str()),
+            IdempotencyKey::new(order.payment_id.refund_key(order.refund)),
+        ) else {
+            // A payment id that is not one of ours: nothing was sent.
+            return CancelAnswer::Refused { code: "INVALID_ORDER".to_owned() };
+        };
+        let cancel = cancel::request(order);
+        let call = self.call(|client| {
+            let (id, key, cancel) = (&id, &key, &cancel);
+            async move { client.cancel_payment(id, Some(key), cancel).await }
+        });
+        cancel::answer(call.await, order)
     }
 
     async fn payment(&self, id: &PaymentId) -> Result<Option<PaymentSeen>, AskError> {

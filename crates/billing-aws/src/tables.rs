@@ -57,7 +57,7 @@ const S: ScalarAttributeType = ScalarAttributeType::S;
 const N: ScalarAttributeType = ScalarAttributeType::N;
 
 /// What a line of the books shows beside the keys.
-const BOOK_ATTRIBUTES: [&str; 11] = [
+const BOOK_ATTRIBUTES: [&str; 12] = [
     "period",
     "userId",
     "subscriptionId",
@@ -67,6 +67,7 @@ const BOOK_ATTRIBUTES: [&str; 11] = [
     "refundedAmount",
     "attemptCount",
     "declineCount",
+    "refundUnderWay",
     "quarantine",
     "supersededBy",
 ];

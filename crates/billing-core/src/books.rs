@@ -31,6 +31,8 @@ pub struct BookLine {
     pub attempts: u32,
     /// How many of them were declined.
     pub declines: u32,
+    /// Whether a refund of ours is undecided.
+    pub refunding: bool,
     /// Whether it is parked for a person.
     pub quarantined: bool,
     /// Whether it goes on under another payment id, which has a line of its own.
@@ -62,6 +64,7 @@ impl BookLine {
             },
             attempts: u32::try_from(invoice.attempts.len()).unwrap_or(u32::MAX),
             declines: invoice.declines(),
+            refunding: invoice.refund_under_way().is_some(),
             quarantined: invoice.quarantine.is_some(),
             superseded: invoice.superseded_by.is_some(),
             updated_at: invoice.updated_at,
@@ -330,6 +333,7 @@ mod tests {
             refunded: if status == "refunded" { minor } else { 0 },
             attempts: 1,
             declines: 0,
+            refunding: false,
             quarantined: false,
             superseded: false,
             updated_at: Timestamp::UNIX_EPOCH,

@@ -42,6 +42,10 @@ pub enum EventKind {
     InvoiceVoided,
     /// Money was given back, in part or in whole.
     InvoiceRefunded,
+    /// `PortOne` took a refund and has not decided it.
+    RefundRequested,
+    /// A refund of ours gave nothing back: the PG or `PortOne` refused it, or it never arrived.
+    RefundFailed,
     /// The invoice and `PortOne` contradict each other; it is parked for a person.
     InvoiceQuarantined,
     /// A billing key was registered.
@@ -60,7 +64,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind, for reports.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::SubscriptionStarted,
         Self::CancellationRequested,
         Self::CancellationWithdrawn,
@@ -78,6 +82,8 @@ impl EventKind {
         Self::InvoiceSuperseded,
         Self::InvoiceVoided,
         Self::InvoiceRefunded,
+        Self::RefundRequested,
+        Self::RefundFailed,
         Self::InvoiceQuarantined,
         Self::BillingKeyRegistered,
         Self::BillingKeyRemoved,
@@ -107,6 +113,8 @@ impl EventKind {
             Self::InvoiceSuperseded => "invoice_superseded",
             Self::InvoiceVoided => "invoice_voided",
             Self::InvoiceRefunded => "invoice_refunded",
+            Self::RefundRequested => "refund_requested",
+            Self::RefundFailed => "refund_failed",
             Self::InvoiceQuarantined => "invoice_quarantined",
             Self::BillingKeyRegistered => "billing_key_registered",
             Self::BillingKeyRemoved => "billing_key_removed",
@@ -121,6 +129,7 @@ impl EventKind {
     pub fn alarms(self) -> bool {
         match self {
             Self::PaymentRefused
+            | Self::RefundFailed
             | Self::InvoiceQuarantined
             | Self::UnknownPayment
             | Self::Dispute
@@ -141,6 +150,7 @@ impl EventKind {
             | Self::AttemptLost
             | Self::InvoiceVoided
             | Self::InvoiceRefunded
+            | Self::RefundRequested
             | Self::BillingKeyRegistered
             | Self::BillingKeyRemoved
             | Self::MethodReplaced => false,
@@ -258,6 +268,7 @@ mod tests {
             [
                 "payment_refused",
                 "invoice_superseded",
+                "refund_failed",
                 "invoice_quarantined",
                 "unknown_payment",
                 "dispute",

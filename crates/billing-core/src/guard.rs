@@ -60,11 +60,23 @@ pub enum Guard {
     NoticeClaim,
     /// A notice is marked when it is sent: a redelivery sends nothing.
     NoticeMark,
+    /// A refund is begun on the version that was read: of two callers, one begins it.
+    RefundIntent,
+    /// The idempotency key names the refund, so that a re-send gives nothing back a second time.
+    RefundKey,
+    /// A caller's key finds the refund that was begun for it.
+    RefundOnce,
+    /// While a refund is undecided, no other is begun.
+    OneRefund,
+    /// A refund is made on the balance it was reckoned on, or not at all.
+    CancellableChecked,
+    /// No answer is not the end of a refund.
+    UnknownRefund,
 }
 
 impl Guard {
     /// Every guard.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 32] = [
         Self::DerivedId,
         Self::ClaimCondition,
         Self::SettleCondition,
@@ -91,6 +103,12 @@ impl Guard {
         Self::Signature,
         Self::NoticeClaim,
         Self::NoticeMark,
+        Self::RefundIntent,
+        Self::RefundKey,
+        Self::RefundOnce,
+        Self::OneRefund,
+        Self::CancellableChecked,
+        Self::UnknownRefund,
     ];
 
     /// Whether the guard stands: always, but under an attack of this thread.

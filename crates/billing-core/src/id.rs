@@ -124,6 +124,11 @@ impl PaymentId {
     pub fn idempotency_key(&self, attempt: u32) -> String {
         format!("{}-{attempt}", self.0)
     }
+
+    /// The idempotency key of one refund; no attempt has such a one.
+    pub fn refund_key(&self, refund: u32) -> String {
+        format!("{}-refund-{refund}", self.0)
+    }
 }
 
 #[cfg(test)]
@@ -210,6 +215,7 @@ mod tests {
             prop_assert!(id.as_str().len() <= 40 && id.as_str().chars().all(|c| c.is_ascii_alphanumeric()));
             prop_assert!(id.is_ours());
             prop_assert!((16..=256).contains(&id.idempotency_key(4).len()));
+            prop_assert!((16..=256).contains(&id.refund_key(u32::MAX).len()));
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::id::{MAX_REVISION, PaymentId, StoreId};
 use crate::money::{Money, MoneyError};
 use crate::notice::Bought;
 use crate::plan::{Catalogue, Locale, PlanType, Terms};
+use crate::refund::Refund;
 use crate::subscription::{Customer, Method, Subscription, SubscriptionKey};
 use crate::text::cut_to_bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -209,6 +210,8 @@ pub struct Invoice {
     pub state: State,
     /// The attempts, oldest first.
     pub attempts: Vec<Attempt>,
+    /// The refunds that were begun here, oldest first.
+    pub refunds: Vec<Refund>,
     /// When it first failed: the ladder's foot.
     pub first_failed_at: Option<Timestamp>,
     /// Proof of payment, as far as it is known.
@@ -295,6 +298,7 @@ impl Invoice {
             locale: subscription.locale,
             state: State::Open { next_attempt_at: now },
             attempts: Vec::new(),
+            refunds: Vec::new(),
             first_failed_at: None,
             proof: Proof::default(),
             quarantine: None,

@@ -20,6 +20,7 @@ pub mod money;
 pub mod notice;
 pub mod plan;
 pub mod private;
+pub mod refund;
 pub mod settlement;
 pub mod subscription;
 pub mod text;

@@ -11,6 +11,7 @@ use crate::guard::Guard;
 use crate::invoice::{Invoice, Outcome, Part, Proof, State, after_refusal};
 use crate::money::Money;
 use crate::notice::{EndReason, Notice, NoticeBody};
+use crate::refund::RefundOutcome;
 use crate::subscription::{self, Subscription};
 use jiff::Timestamp;
 
@@ -68,6 +69,19 @@ pub enum Fact {
         /// Whether the customer's bank took it back.
         chargeback: bool,
     },
+    /// A refund of ours ended, or was taken to be decided later.
+    Refund {
+        /// Which.
+        number: u32,
+        /// How.
+        outcome: RefundOutcome,
+        /// How much was given back in all, where it succeeded.
+        total: Option<Charged>,
+        /// When.
+        at: Timestamp,
+        /// Whether some of that was taken back by the customer's bank.
+        chargeback: bool,
+    },
     /// `PortOne` knows the payment in a way that fits no invoice.
     Contradiction(String),
 }
@@ -118,8 +132,8 @@ pub struct Settled {
     pub invoice: Invoice,
     /// The subscription, one version on, if it changes.
     pub subscription: Option<Subscription>,
-    /// What happened.
-    pub event: Event,
+    /// What happened; nothing if only a detail is written that changes nothing for anybody.
+    pub event: Option<Event>,
 }
 
 /// Applies a fact. `None`: the books already say so, or know better; nothing is to be written.
@@ -163,6 +177,10 @@ pub fn settle(
             record(invoice, next, not_upgraded(invoice, subscription), EventKind::AttemptLost, None, None, cx)
         }),
         Fact::Refunded { total, at, chargeback } => refunded(invoice, subscription, total, *at, *chargeback, cx),
+        Fact::Refund { number, outcome, total, at, chargeback } => {
+            let given_back = || refunded(invoice, subscription, total.as_ref()?, *at, *chargeback, cx);
+            invoice.is_news_of_refund(*number, outcome).then(|| refund_ended(invoice, *number, outcome, given_back, cx))
+        }
         Fact::Contradiction(why) => Some(quarantined(invoice, subscription, why.clone(), cx)),
     }
 }
@@ -215,14 +233,14 @@ pub fn end_canceled(subscription: &Subscription, plan_name: &str, cx: &Context<'
 /// An invoice that is no longer owed because its customer cancelled, and the record of it. Refused as [`Invoice::voided`] is.
 pub fn void(invoice: &Invoice, cx: &Context<'_>) -> Option<(Invoice, Event)> {
     let void = invoice.voided(cx.now)?;
-    let settled = record(invoice, void, None, EventKind::InvoiceVoided, None, None, cx);
-    Some((settled.invoice, settled.event))
+    let event = event(invoice, &void, EventKind::InvoiceVoided, None, None, cx);
+    Some((void, event))
 }
 
 /// The record of an invoice that goes on under the next revision of its payment id.
 pub fn superseded_event(before: &Invoice, old: &Invoice, new: &Invoice, cx: &Context<'_>) -> Event {
     let detail = Some(format!("carried on as {}", new.payment_id));
-    record(before, old.clone(), None, EventKind::InvoiceSuperseded, detail, None, cx).event
+    event(before, old, EventKind::InvoiceSuperseded, detail, None, cx)
 }
 
 fn is_undecided(invoice: &Invoice, attempt: u32) -> bool {
@@ -368,6 +386,33 @@ fn refunded(
     Some(record(invoice, invoice.moved_to(state, cx.now), None, EventKind::InvoiceRefunded, detail, Some(body), cx))
 }
 
+/// The end of a refund. The money that it gave back is settled with it, in the same transaction; if that was settled before, by a webhook or
+/// the nightly comparison, only the end is written down, and nobody is told twice.
+fn refund_ended(
+    invoice: &Invoice,
+    number: u32,
+    outcome: &RefundOutcome,
+    given_back: impl FnOnce() -> Option<Settled>,
+    cx: &Context<'_>,
+) -> Settled {
+    let next = || invoice.moved_to(invoice.state.clone(), cx.now);
+    let failed = |code: &str| {
+        let detail = Some(format!("refund {number}: {code}"));
+        record(invoice, next(), None, EventKind::RefundFailed, detail, None, cx)
+    };
+    let settled = match outcome {
+        RefundOutcome::Succeeded => {
+            given_back().unwrap_or_else(|| Settled { invoice: next(), subscription: None, event: None })
+        }
+        RefundOutcome::Requested => {
+            record(invoice, next(), None, EventKind::RefundRequested, Some(format!("refund {number}")), None, cx)
+        }
+        RefundOutcome::Failed { code } | RefundOutcome::Refused { code } => failed(code),
+        RefundOutcome::Lost => failed("it never reached PortOne"),
+    };
+    Settled { invoice: settled.invoice.with_refund_ended(number, outcome, cx.now), ..settled }
+}
+
 fn quarantined(invoice: &Invoice, subscription: Option<&Subscription>, why: String, cx: &Context<'_>) -> Settled {
     let state = match &invoice.state {
         State::Charging { .. } => State::Unknown { since: cx.now },
@@ -429,13 +474,25 @@ fn record(
     body: Option<NoticeBody>,
     cx: &Context<'_>,
 ) -> Settled {
+    let event = event(before, &invoice, kind, detail, body, cx);
+    Settled { invoice, subscription, event: Some(event) }
+}
+
+fn event(
+    before: &Invoice,
+    invoice: &Invoice,
+    kind: EventKind,
+    detail: Option<String>,
+    body: Option<NoticeBody>,
+    cx: &Context<'_>,
+) -> Event {
     let notice = body.and_then(|body| {
         let customer = &invoice.customer;
         customer.email.clone().map(|to| Notice { to, name: customer.name.clone(), locale: invoice.locale, body })
     });
     // An invoice's events sort as its versions do, whatever the clocks say.
     let at = cx.now.max(before.updated_at);
-    let event = Event {
+    Event {
         subject: invoice.payment_id.to_string(),
         id: Event::id_at(at, &format!("{:06}", invoice.version)),
         at,
@@ -445,8 +502,7 @@ fn record(
         after: Some(invoice.state.status().to_owned()),
         detail,
         notice,
-    };
-    Settled { invoice, subscription, event }
+    }
 }
 
 #[cfg(test)]

@@ -444,7 +444,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     ) -> Result<Advanced, FlowError> {
         let cx = Context { now, cause, ladder: &self.settings.ladder };
         let settled = settlement::fail_without_method(invoice, subscription, &cx);
-        let kind = settled.event.kind;
+        let kind = settled.event.as_ref().map(|event| event.kind);
         let status = settled.invoice.state.status();
         let changes = Changes {
             invoices: vec![(expect, settled.invoice)],
@@ -453,11 +453,11 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                 None => check(subscription),
             }),
             key: None,
-            events: vec![settled.event],
+            events: settled.event.into_iter().collect(),
         };
         match self.store.commit(&changes).await {
             Ok(()) => {
-                self.telemetry.signal(Signal::Event(kind));
+                kind.into_iter().for_each(|kind| self.telemetry.signal(Signal::Event(kind)));
                 Ok(Advanced::Done(Collected::Settled(status)))
             }
             Err(CommitError::Conflict(conflict)) => Ok(Advanced::after(conflict)),
@@ -698,7 +698,7 @@ fn outcome(fact: &Fact) -> Option<&'static str> {
         Fact::Pending { .. } => Some("pending"),
         Fact::Unknown { .. } => Some("unknown"),
         Fact::Refused { .. } => Some("refused"),
-        Fact::Lost { .. } | Fact::Refunded { .. } | Fact::Contradiction(_) => None,
+        Fact::Lost { .. } | Fact::Refunded { .. } | Fact::Refund { .. } | Fact::Contradiction(_) => None,
     }
 }
 

@@ -21,7 +21,7 @@ mod store;
 
 pub use clock::ManualClock;
 pub use faults::{Call, Fault, Faults};
-pub use gateway::{Approval, AskFault, Behaviour, Charge, ScriptedGateway};
+pub use gateway::{Approval, AskFault, Behaviour, Cancel, CancelBehaviour, Charge, ScriptedGateway};
 pub use mailer::{MemoryMailer, SentMail};
 pub use queue::{MemoryQueue, QueueMessage};
 pub use recorder::Recorder;

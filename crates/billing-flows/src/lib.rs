@@ -8,6 +8,7 @@
 //! | [`receive_webhook`] | takes a verified webhook as a hint, re-reads, settles |
 //! | [`reconcile`] | asks about everything left open; compares our books with `PortOne`'s |
 //! | [`close`] | the books of a month, balanced, as data and as text |
+//! | [`refund`] | gives money of a paid invoice back |
 //! | [`cancel`] | ends a subscription at its customer's wish, or takes the wish back |
 //! | [`change`] | another plan, more or fewer seats; an upgrade is charged at once |
 //! | [`pay`] | charges now what is owed |
@@ -29,6 +30,7 @@ pub mod plan_run;
 pub mod ports;
 pub mod receive_webhook;
 pub mod reconcile;
+pub mod refund;
 pub mod settle;
 pub mod subscribe;
 

@@ -295,6 +295,50 @@ pub enum ChargeAnswer {
     Unknown(String),
 }
 
+/// One refund, complete: the same order makes the same request, byte for byte.
+#[derive(Debug, Clone, Copy)]
+pub struct CancelOrder<'a> {
+    /// The invoice's name.
+    pub payment_id: &'a PaymentId,
+    /// The number of the refund.
+    pub refund: u32,
+    /// How much.
+    pub amount: Money,
+    /// What is left before it: on any other balance it must not be done.
+    pub cancellable: Money,
+    /// Why, with the refund's mark.
+    pub reason: &'a str,
+}
+
+/// What `PortOne` answered to a refund. As with charges, every way it can go is a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CancelAnswer {
+    /// Given back, exactly as ordered.
+    Succeeded {
+        /// When.
+        at: Timestamp,
+    },
+    /// Taken, and decided later.
+    Requested,
+    /// The PG did not give it back.
+    Failed {
+        /// The PG's code.
+        code: String,
+    },
+    /// Refused before the PG was asked.
+    Refused {
+        /// `PortOne`'s error type.
+        code: String,
+    },
+    /// Our credentials were refused.
+    Unauthorized {
+        /// `PortOne`'s error type.
+        code: String,
+    },
+    /// Nobody knows. The same order may be sent again; nothing else may be concluded.
+    Unknown(String),
+}
+
 /// Why `PortOne` could not be asked. Nothing may be concluded about what was asked.
 #[derive(Debug, Error)]
 pub enum AskError {
@@ -363,8 +407,41 @@ pub struct PaymentSeen {
     pub refunded: i64,
     /// Whether some of that was taken back by the customer's bank.
     pub chargeback: bool,
+    /// Its cancellations, finished or not, as far as `PortOne` lists them.
+    pub cancellations: Vec<CancellationSeen>,
     /// Its proof.
     pub proof: Proof,
+}
+
+/// How a cancellation stands, as `PortOne` tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CancellationStatus {
+    /// The money is given back.
+    Succeeded {
+        /// When.
+        at: Timestamp,
+    },
+    /// Taken, and not decided.
+    Requested,
+    /// Nothing is given back.
+    Failed,
+    /// A status this code does not know.
+    Other,
+}
+
+/// A cancellation of a payment, as `PortOne` tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CancellationSeen {
+    /// How much, in minor units.
+    pub amount: i64,
+    /// How it stands.
+    pub status: CancellationStatus,
+    /// Why, as it was told to `PortOne`.
+    pub reason: String,
+    /// Whether it may have been asked for by the API, and so by us: not in the console, nor by the customer's bank.
+    pub by_api: bool,
+    /// When it was asked for.
+    pub asked_at: Option<Timestamp>,
 }
 
 /// A billing key, as `PortOne` tells it.
@@ -407,6 +484,9 @@ pub enum ListedBy {
 pub trait Gateway: Send + Sync {
     /// Charges a billing key. One request, with the idempotency key of (payment id, attempt).
     fn charge(&self, order: &ChargeOrder<'_>) -> impl Future<Output = ChargeAnswer> + Send;
+
+    /// Gives money back. One request, with the idempotency key of (payment id, refund).
+    fn cancel(&self, order: &CancelOrder<'_>) -> impl Future<Output = CancelAnswer> + Send;
 
     /// Reads a payment; `None` if `PortOne` does not know it.
     fn payment(&self, id: &PaymentId) -> impl Future<Output = Result<Option<PaymentSeen>, AskError>> + Send;

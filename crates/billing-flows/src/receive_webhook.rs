@@ -4,6 +4,7 @@
 //! comes twice or comes before the charge's own answer changes nothing that is not so.
 
 use crate::ports::{Clock, Gateway, PaymentSeen, Queue, SeenStatus, Signal, Store, Telemetry};
+use crate::refund::refund_facts;
 use crate::settle::Books;
 use crate::{Billing, FlowError};
 use billing_core::Timestamp;
@@ -203,7 +204,7 @@ fn cause(webhook: &Webhook) -> Cause {
 fn is_known(what: PaymentHint, invoice: &Invoice) -> bool {
     match (&invoice.state, what) {
         (State::Paid { .. } | State::PartiallyRefunded { .. }, hint) => hint != PaymentHint::Cancelled,
-        (State::Refunded { .. }, _) => true,
+        (State::Refunded { .. }, hint) => hint != PaymentHint::Cancelled || invoice.refund_under_way().is_none(),
         (State::Failed { .. } | State::Uncollectible { .. }, hint) => hint == PaymentHint::Failed,
         (State::Pending { .. }, hint) => hint == PaymentHint::Pending,
         (State::Open { .. } | State::Charging { .. } | State::Unknown { .. } | State::Void { .. }, _) => false,
@@ -218,15 +219,17 @@ pub(crate) fn facts_of(seen: &PaymentSeen, invoice: &Invoice) -> Vec<Fact> {
     let attempt = invoice.undecided();
     match &seen.status {
         SeenStatus::Pending => attempt.map(|a| Fact::Pending { attempt: a.number }).into_iter().collect(),
-        SeenStatus::Paid { at } => vec![paid(seen, *at)],
-        SeenStatus::Cancelled { paid_at, at } => vec![
-            paid(seen, *paid_at),
-            Fact::Refunded {
+        SeenStatus::Paid { at } => [paid(seen, *at)].into_iter().chain(refund_facts(seen, invoice)).collect(),
+        SeenStatus::Cancelled { paid_at, at } => {
+            let given_back = Fact::Refunded {
                 total: Charged { minor: seen.refunded, currency: seen.amount.currency.clone() },
                 at: *at,
                 chargeback: seen.chargeback,
-            },
-        ],
+            };
+            // Our own refunds first: what they gave back is settled with their end.
+            let ours = refund_facts(seen, invoice);
+            [paid(seen, *paid_at)].into_iter().chain(ours).chain([given_back]).collect()
+        }
         SeenStatus::Failed { at, decline } => attempt
             .filter(|a| is_of(a, invoice, *at) || !Guard::FailureOfThisAttempt.stands())
             .map(|a| Fact::Declined { attempt: a.number, decline: decline.clone() })
@@ -254,7 +257,7 @@ fn taken_at_its_word(what: PaymentHint, at: Timestamp, invoice: &Invoice) -> Vec
 }
 
 /// How far `PortOne`'s clock and ours may differ. Lambda's are kept within a second; this leaves room for one that is not.
-const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
+pub(crate) const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// Whether a failure is the last attempt's, and not the one's before: it happened after that attempt began, or so little before that clocks
 /// may differ by it; and nearer to its beginning than to the end of the one before.

@@ -23,6 +23,10 @@ use std::collections::{BTreeMap, HashSet};
 /// How many questions are asked at once. `PortOne` states no limit for reads; this is far below the worker's charges.
 pub(crate) const ASKS_AT_ONCE: usize = 8;
 
+/// How many months back invoices are looked for that changed: a card's payment can be given back for a year. One request each, and a row
+/// that did not change costs nothing.
+const MONTHS_BACK: i64 = 12;
+
 /// What a pass came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Reconciled {
@@ -223,7 +227,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         line: Option<&BookLine>,
         cause: &Cause,
     ) -> Result<Compared, FlowError> {
-        if line.is_some_and(|line| differing(line, Some(seen)).is_none()) {
+        if line.is_some_and(|line| !line.refunding && differing(line, Some(seen)).is_none()) {
             return Ok(Compared::Same);
         }
         let Some(invoice) = self.store.invoice(&seen.payment_id).await? else {
@@ -279,7 +283,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         Ok(Compared::Differs)
     }
 
-    /// Our invoices that changed in a span. Retries are over within a month, so they belong to the months it touches or the one before.
+    /// Our invoices that changed in a span: of the months it touches, and of those whose money may still be given back.
     async fn lines_changed(
         &self,
         from: Timestamp,
@@ -287,7 +291,8 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     ) -> Result<BTreeMap<PaymentId, BookLine>, FlowError> {
         let mut found = BTreeMap::new();
         let (first, last) = (Period::month_at(from), Period::month_at(until));
-        let mut month = first.start().yesterday().map_or(first, |day| Period::starting(day.first_of_month()));
+        let back = first.start().checked_sub(jiff::Span::new().months(MONTHS_BACK));
+        let mut month = back.map_or(first, Period::starting);
         while month <= last {
             found.extend(self.lines(month, from, until).await?);
             month = month.next();
@@ -324,7 +329,9 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     ) -> Result<Reconciled, FlowError> {
         let mut total = Reconciled::default();
         let rest = |line: &&BookLine| {
-            is_undecided(line) || (line.column() == Some(Column::Paid) && !compared.contains(&line.payment_id))
+            is_undecided(line)
+                || line.refunding
+                || (line.column() == Some(Column::Paid) && !compared.contains(&line.payment_id))
         };
         let rest: Vec<&BookLine> = ours.values().filter(rest).collect();
         for some in rest.chunks(ASKS_AT_ONCE) {
@@ -340,6 +347,9 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     }
 
     async fn compare_line(&self, line: &BookLine, cause: &Cause) -> Result<Compared, FlowError> {
+        if line.refunding {
+            return self.compare_refund(&line.payment_id, cause).await;
+        }
         if !is_undecided(line) {
             return self.look_again(&line.payment_id, cause).await;
         }
@@ -350,6 +360,19 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         let subscription = self.store.subscription(&invoice.subscription).await?;
         let cleared = self.ask(Books { invoice, subscription }, cause, Resend::No).await?;
         Ok(if cleared.changed { Compared::Settled } else { Compared::Same })
+    }
+
+    /// A refund that is not decided is asked about though nobody calls; but what its caller began, the caller alone sends again.
+    async fn compare_refund(&self, id: &PaymentId, cause: &Cause) -> Result<Compared, FlowError> {
+        let Some(invoice) = self.store.invoice(id).await? else { return Ok(Compared::Same) };
+        if let Some(number) = invoice.refund_under_way().map(|refund| refund.number) {
+            let before = invoice.version;
+            let invoice = self.clear_up_refund(invoice, number, cause, Resend::No).await?;
+            if invoice.version != before {
+                return Ok(Compared::since(before, &invoice));
+            }
+        }
+        self.look_again(id, cause).await
     }
 
     /// Writes a difference down: once, however often it is found.

@@ -65,7 +65,9 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             let Some(settled) = decide(&books, &cx) else { return Ok(Settlement::Known(books)) };
             match self.store.commit(&changes(&books, &settled)).await {
                 Ok(()) => {
-                    self.telemetry.signal(Signal::Event(settled.event.kind));
+                    if let Some(event) = &settled.event {
+                        self.telemetry.signal(Signal::Event(event.kind));
+                    }
                     let subscription = settled.subscription.or(books.subscription);
                     return Ok(Settlement::Written(Books { invoice: settled.invoice, subscription }));
                 }
@@ -97,6 +99,6 @@ fn changes(before: &Books, settled: &Settled) -> Changes {
         invoices: vec![(Expect::Version(before.invoice.version), settled.invoice.clone())],
         subscription,
         key: None,
-        events: vec![settled.event.clone()],
+        events: settled.event.iter().cloned().collect(),
     }
 }

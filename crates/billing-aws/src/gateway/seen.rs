@@ -7,7 +7,7 @@ use billing_core::id::PaymentId;
 use billing_core::invoice::Proof;
 use billing_core::private::Private;
 use billing_core::settlement::Charged;
-use billing_flows::ports::{AskError, KeySeen, PaymentSeen, SeenStatus};
+use billing_flows::ports::{AskError, CancellationSeen, CancellationStatus, KeySeen, PaymentSeen, SeenStatus};
 use jiff::Timestamp;
 use portone::{
     BillingKeyInfo, BillingKeyMethod, BillingKeyStatus, Cancellation, CancellationDetails, Card, Channel, Payment,
@@ -16,6 +16,9 @@ use portone::{
 
 /// The trigger of a cancellation that the customer's bank forced.
 const CHARGEBACK: &str = "CHARGEBACK";
+
+/// The triggers of cancellations that no API secret asked for.
+const BY_OTHERS: [&str; 3] = ["CONSOLE", "PORTONE_ADMIN", CHARGEBACK];
 
 /// A payment. Refused if its id is none that could be stored.
 pub(super) fn payment(payment: &Payment) -> Result<PaymentSeen, AskError> {
@@ -28,6 +31,7 @@ pub(super) fn payment(payment: &Payment) -> Result<PaymentSeen, AskError> {
         status: status(payment, &done, refunded),
         amount: Charged { minor: payment.amount.total, currency: payment.currency.as_str().to_owned() },
         refunded,
+        cancellations: payment.cancellations.iter().map(cancellation).collect(),
         chargeback: done.iter().any(|details| details.trigger.as_deref() == Some(CHARGEBACK)),
         proof: Proof {
             pg_tx_id: payment.pg_tx_id.clone(),
@@ -35,6 +39,27 @@ pub(super) fn payment(payment: &Payment) -> Result<PaymentSeen, AskError> {
             receipt_url: payment.receipt_url.clone(),
         },
     })
+}
+
+/// A cancellation. One that succeeded at no known moment is of no known status: the payment's own sum still counts it.
+fn cancellation(cancellation: &Cancellation) -> CancellationSeen {
+    let details = cancellation.details();
+    let status = match cancellation {
+        Cancellation::Succeeded(_) => details
+            .cancelled_at
+            .or(details.requested_at)
+            .map_or(CancellationStatus::Other, |at| CancellationStatus::Succeeded { at: whole_millis(at) }),
+        Cancellation::Requested(_) => CancellationStatus::Requested,
+        Cancellation::Failed(_) => CancellationStatus::Failed,
+        Cancellation::Other { .. } => CancellationStatus::Other,
+    };
+    CancellationSeen {
+        amount: details.total_amount,
+        status,
+        reason: details.reason.clone(),
+        by_api: !details.trigger.as_deref().is_some_and(|trigger| BY_OTHERS.contains(&trigger)),
+        asked_at: details.requested_at.map(whole_millis),
+    }
 }
 
 /// Only these have given money back.

@@ -6,7 +6,7 @@ use billing_core::id::{StoreId, UserId};
 use billing_core::money::{Currency, Money};
 use billing_core::private::Private;
 use billing_core::subscription::{Customer, Method};
-use billing_flows::ports::{Cursor, ListedBy, Page, PaymentSeen, SeenStatus};
+use billing_flows::ports::{CancellationStatus, Cursor, ListedBy, Page, PaymentSeen, SeenStatus};
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -484,4 +484,115 @@ async fn payments_are_listed_by_change_of_status_in_our_store() {
             },
         })
     );
+}
+
+fn cancel_order(id: &PaymentId) -> CancelOrder<'_> {
+    let won = |minor| Money::new(minor, Currency::Krw).unwrap();
+    CancelOrder {
+        payment_id: id,
+        refund: 2,
+        amount: won(10_000),
+        cancellable: won(30_000),
+        reason: "a wrong plan (refund 2)",
+    }
+}
+
+async fn cancelled(answer: ResponseTemplate) -> CancelAnswer {
+    let server = MockServer::start().await;
+    Mock::given(verb("POST")).respond_with(answer).expect(1).mount(&server).await;
+    gateway(&server, &["secret"]).await.cancel(&cancel_order(&order(Pg::Kcp).id)).await
+}
+
+#[tokio::test]
+async fn a_refund_is_this_request() {
+    let server = MockServer::start().await;
+    let done = json!({ "cancellation": cancellation("SUCCEEDED", 10_000, "2026-12-03T01:00:00.5Z", "API") });
+    Mock::given(verb("POST"))
+        .and(path("/payments/invHSFKN5XUD4X2A27XNLWEVCAMWRNBIQ5L/cancel"))
+        .and(header("idempotency-key", "\"invHSFKN5XUD4X2A27XNLWEVCAMWRNBIQ5L-refund-2\""))
+        .respond_with(ResponseTemplate::new(200).set_body_json(done))
+        .expect(2)
+        .mount(&server)
+        .await;
+    let gateway = gateway(&server, &["secret"]).await;
+    let id = order(Pg::Kcp).id;
+    let answer = gateway.cancel(&cancel_order(&id)).await;
+    assert_eq!(answer, CancelAnswer::Succeeded { at: at("2026-12-03T01:00:00.5Z") });
+    assert_eq!(gateway.cancel(&cancel_order(&id)).await, answer);
+    let requests = server.received_requests().await.unwrap();
+    assert_eq!(requests[0].body, requests[1].body, "the same order is the same request, byte for byte");
+    let body = json!({
+        "storeId": "store-1", "reason": "a wrong plan (refund 2)", "amount": 10_000,
+        "currentCancellableAmount": 30_000, "requester": "ADMIN",
+    });
+    assert_eq!(bodies(&requests)[0], body);
+}
+
+#[tokio::test]
+async fn the_status_of_a_cancellation_decides_not_the_200_it_comes_with() {
+    let at = "2026-12-03T01:00:00Z";
+    let told = async |status: &str, amount: i64| {
+        let body = json!({ "cancellation": cancellation(status, amount, at, "API") });
+        cancelled(ResponseTemplate::new(200).set_body_json(body)).await
+    };
+    assert_eq!(told("REQUESTED", 10_000).await, CancelAnswer::Requested);
+    assert_eq!(told("FAILED", 10_000).await, CancelAnswer::Failed { code: "FAILED".to_owned() });
+    assert!(matches!(told("NEW_STATUS", 10_000).await, CancelAnswer::Unknown(_)));
+    assert!(matches!(told("SUCCEEDED", 9_999).await, CancelAnswer::Unknown(_)), "another amount than was ordered");
+}
+
+#[tokio::test]
+async fn a_refused_refund_is_told_by_the_type_of_the_error() {
+    let refused = [
+        (400, "INVALID_REQUEST"),
+        (404, "PAYMENT_NOT_FOUND"),
+        (409, "PAYMENT_NOT_PAID"),
+        (409, "PAYMENT_ALREADY_CANCELLED"),
+        (409, "CANCELLABLE_AMOUNT_CONSISTENCY_BROKEN"),
+        (409, "CANCEL_AMOUNT_EXCEEDS_CANCELLABLE_AMOUNT"),
+        (409, "MAX_CANCEL_COUNT_REACHED"),
+    ];
+    for (status, code) in refused {
+        let answer = cancelled(error(status, json!({ "type": code }))).await;
+        assert_eq!(answer, CancelAnswer::Refused { code: code.to_owned() });
+    }
+    let by_the_pg = json!({ "type": "PG_PROVIDER", "pgCode": "ALREADY_SETTLED", "pgMessage": "no" });
+    assert_eq!(cancelled(error(502, by_the_pg)).await, CancelAnswer::Failed { code: "ALREADY_SETTLED".to_owned() });
+    let code = "FORBIDDEN".to_owned();
+    assert_eq!(cancelled(error(403, json!({ "type": code }))).await, CancelAnswer::Unauthorized { code });
+}
+
+#[tokio::test]
+async fn what_does_not_prove_how_a_refund_ended_is_unknown() {
+    for answer in [
+        error(409, json!({ "type": "IDEMPOTENCY_OUTSTANDING_REQUEST" })),
+        error(409, json!({ "type": "NEW_TYPE" })),
+        error(409, json!({ "type": "ALREADY_PAID" })),
+        ResponseTemplate::new(502).set_body_string("<html>"),
+        ResponseTemplate::new(200).set_body_json(json!({ "cancellation": { "status": "SUCCEEDED" } })),
+        ResponseTemplate::new(200).set_body_string(""),
+        ResponseTemplate::new(200).set_delay(Duration::from_secs(2)),
+    ] {
+        assert!(matches!(cancelled(answer).await, CancelAnswer::Unknown(_)));
+    }
+}
+
+#[tokio::test]
+async fn the_cancellations_of_a_payment_are_seen_with_what_tells_ours_from_others() {
+    let at_noon = "2026-12-02T03:00:00Z";
+    let cancellations = json!([
+        cancellation("SUCCEEDED", 10_000, at_noon, "CONSOLE"),
+        cancellation("REQUESTED", 5_000, at_noon, "API"),
+        cancellation("NEW_STATUS", 5_000, at_noon, "NEW_TRIGGER"),
+    ]);
+    let more = json!({ "paidAt": "2026-12-01T01:00:02Z", "cancellations": cancellations });
+    let seen = seen("PARTIAL_CANCELLED", more).await.cancellations;
+    let told: Vec<_> = seen.iter().map(|it| (it.amount, it.status, it.by_api)).collect();
+    let expected = [
+        (10_000, CancellationStatus::Succeeded { at: at(at_noon) }, false),
+        (5_000, CancellationStatus::Requested, true),
+        (5_000, CancellationStatus::Other, true),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!((seen[1].reason.as_str(), seen[1].asked_at), ("r", Some(at(at_noon))));
 }

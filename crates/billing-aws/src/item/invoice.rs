@@ -10,6 +10,7 @@ use billing_core::invoice::{Attempt, Invoice, Outcome, Part, Proof, State};
 use billing_core::money::{Currency, Money};
 use billing_core::plan::{Locale, PlanType};
 use billing_core::private::Private;
+use billing_core::refund::{CallerKey, Refund, RefundOutcome, RefundReason};
 use billing_core::subscription::{Customer, Method, SubscriptionKey};
 use billing_flows::ports::BookLine;
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,10 @@ pub(crate) struct InvoiceRow {
     attempt_count: u32,
     #[serde(default)]
     decline_count: u32,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    refunds: Vec<RefundRow>,
+    /// The refund that is undecided, for the index that does not project `refunds`.
+    refund_under_way: Option<u32>,
     first_failed_at: Option<Millis>,
     pg_tx_id: Option<String>,
     transaction_id: Option<String>,
@@ -126,6 +131,72 @@ impl AttemptRow {
             started_at: self.started_at.0,
             method: Method { billing_key: self.billing_key, pg: self.pg_provider },
             cause: self.cause,
+            outcome,
+            ended_at: self.ended_at.map(|at| at.0),
+        })
+    }
+}
+
+/// Its money is of the invoice's currency.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RefundRow {
+    number: u32,
+    amount: i64,
+    cancellable_before: i64,
+    reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    cause: String,
+    started_at: Millis,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    outcome: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ended_at: Option<Millis>,
+}
+
+impl RefundRow {
+    fn of(refund: &Refund) -> Self {
+        let code = match &refund.outcome {
+            Some(RefundOutcome::Failed { code } | RefundOutcome::Refused { code }) => Some(code.clone()),
+            Some(RefundOutcome::Succeeded | RefundOutcome::Requested | RefundOutcome::Lost) | None => None,
+        };
+        Self {
+            number: refund.number,
+            amount: refund.amount.minor(),
+            cancellable_before: refund.cancellable_before.minor(),
+            reason: refund.reason.as_str().to_owned(),
+            key: refund.key.as_ref().map(|key| key.as_str().to_owned()),
+            cause: refund.cause.clone(),
+            started_at: Millis(refund.started_at),
+            outcome: refund.outcome.as_ref().map(|outcome| outcome.name().to_owned()),
+            code,
+            ended_at: refund.ended_at.map(Millis),
+        }
+    }
+
+    fn into_core(self, currency: Currency) -> Result<Refund, Field> {
+        let code = self.code.ok_or("refunds.code");
+        let outcome = match self.outcome.as_deref() {
+            None => None,
+            Some("succeeded") => Some(RefundOutcome::Succeeded),
+            Some("requested") => Some(RefundOutcome::Requested),
+            Some("failed") => Some(RefundOutcome::Failed { code: code? }),
+            Some("refused") => Some(RefundOutcome::Refused { code: code? }),
+            Some("lost") => Some(RefundOutcome::Lost),
+            Some(_) => return Err("refunds.outcome"),
+        };
+        Ok(Refund {
+            number: self.number,
+            amount: Money::new(self.amount, currency).map_err(|_| "refunds.amount")?,
+            cancellable_before: Money::new(self.cancellable_before, currency)
+                .map_err(|_| "refunds.cancellableBefore")?,
+            reason: RefundReason::new(&self.reason).map_err(|_| "refunds.reason")?,
+            key: self.key.map(CallerKey::new).transpose().map_err(|_| "refunds.key")?,
+            cause: self.cause,
+            started_at: self.started_at.0,
             outcome,
             ended_at: self.ended_at.map(|at| at.0),
         })
@@ -205,6 +276,8 @@ impl Row for InvoiceRow {
             attempts: core.attempts.iter().map(AttemptRow::of).collect(),
             attempt_count: u32::try_from(core.attempts.len()).unwrap_or(u32::MAX),
             decline_count: core.declines(),
+            refunds: core.refunds.iter().map(RefundRow::of).collect(),
+            refund_under_way: core.refund_under_way().map(|refund| refund.number),
             payment_id: invoice.payment_id,
             revision: invoice.revision,
             user_id: invoice.subscription.user_id,
@@ -242,6 +315,11 @@ impl Row for InvoiceRow {
             state: self.state()?,
             amount: Money::new(self.amount, self.currency).map_err(|_| "amount")?,
             attempts: self.attempts.into_iter().map(AttemptRow::into_core).collect::<Result<_, _>>()?,
+            refunds: self
+                .refunds
+                .into_iter()
+                .map(|refund| refund.into_core(self.currency))
+                .collect::<Result<_, _>>()?,
             payment_id: self.payment_id,
             revision: self.revision,
             subscription: SubscriptionKey { user_id: self.user_id, id: self.subscription_id },
@@ -286,6 +364,8 @@ pub(crate) struct BookRow {
     #[serde(default)]
     decline_count: u32,
     #[serde(default)]
+    refund_under_way: Option<u32>,
+    #[serde(default)]
     quarantine: Option<String>,
     #[serde(default)]
     superseded_by: Option<PaymentId>,
@@ -303,6 +383,7 @@ impl BookRow {
             refunded: self.refunded_amount.unwrap_or(0),
             attempts: self.attempt_count,
             declines: self.decline_count,
+            refunding: self.refund_under_way.is_some(),
             quarantined: self.quarantine.is_some(),
             superseded: self.superseded_by.is_some(),
             updated_at: self.updated_at.0,

@@ -9,6 +9,7 @@ use billing_core::money::{Currency, Money};
 use billing_core::notice::{Bought, Notice, NoticeBody};
 use billing_core::plan::{Locale, PlanType};
 use billing_core::private::Private;
+use billing_core::refund::{CallerKey, Refund, RefundOutcome, RefundReason};
 use billing_core::subscription::{Customer, Method, State, Subscription, SubscriptionKey};
 use serde_json::{Value, json};
 
@@ -86,6 +87,7 @@ fn invoice(state: Paying) -> Invoice {
         locale: Locale::Ko,
         state,
         attempts: vec![attempt(1, Some(Outcome::Declined(declined))), attempt(2, None)],
+        refunds: Vec::new(),
         first_failed_at: Some(at("2026-12-01T10:00:02+09:00")),
         proof: Proof {
             pg_tx_id: Some("pg-1".to_owned()),
@@ -243,6 +245,48 @@ fn an_invoice_survives_its_row_in_every_state_and_with_every_outcome() {
             Invoice { attempts: vec![attempt(1, Some(outcome))], ..invoice(Paying::Open { next_attempt_at: now }) };
         assert_eq!(decode::<InvoiceRow>(stored::<InvoiceRow>(&invoice)).unwrap(), invoice);
     }
+}
+
+fn refund(number: u32, outcome: Option<RefundOutcome>) -> Refund {
+    Refund {
+        number,
+        amount: won(10_000),
+        cancellable_before: won(30_000),
+        reason: RefundReason::new("요금제를 잘못 골랐어요").unwrap(),
+        key: Some(CallerKey::new("order-77").unwrap()),
+        cause: "api:req-1".to_owned(),
+        started_at: at("2026-12-03T10:00:00+09:00"),
+        ended_at: outcome.as_ref().map(|_| at("2026-12-03T10:00:02+09:00")),
+        outcome,
+    }
+}
+
+#[test]
+fn an_invoices_refunds_survive_its_row_and_an_old_row_has_none() {
+    let paid = || invoice(Paying::Paid { at: at("2026-12-02T10:00:00+09:00") });
+    for outcome in [
+        None,
+        Some(RefundOutcome::Succeeded),
+        Some(RefundOutcome::Requested),
+        Some(RefundOutcome::Failed { code: "X".to_owned() }),
+        Some(RefundOutcome::Refused { code: "X".to_owned() }),
+        Some(RefundOutcome::Lost),
+    ] {
+        let keyless = Refund { key: None, ..refund(2, outcome.clone()) };
+        let invoice = Invoice { refunds: vec![refund(1, outcome), keyless], ..paid() };
+        assert_eq!(decode::<InvoiceRow>(stored::<InvoiceRow>(&invoice)).unwrap(), invoice);
+    }
+    let old = stored::<InvoiceRow>(&paid());
+    assert!(!old.contains_key("refunds") && !old.contains_key("refundUnderWay"));
+    assert_eq!(decode::<InvoiceRow>(old).unwrap(), paid());
+}
+
+#[test]
+fn a_refund_is_stored_like_this() {
+    let refunds = vec![refund(1, Some(RefundOutcome::Failed { code: "REJECTED".to_owned() })), refund(2, None)];
+    let invoice = Invoice { refunds, ..invoice(Paying::Paid { at: at("2026-12-02T10:00:00+09:00") }) };
+    let row = shown::<InvoiceRow>(&invoice);
+    insta::assert_json_snapshot!("refunds", (&row["refunds"], &row["refundUnderWay"]));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 mod give_up;
 mod records;
+mod refunds;
 
 use super::*;
 use crate::calendar;
@@ -52,7 +53,7 @@ impl Books {
     fn write(mut self, settled: Settled) -> Self {
         self.invoice = settled.invoice;
         self.subscription = settled.subscription.unwrap_or(self.subscription);
-        self.events.push(settled.event);
+        self.events.extend(settled.event);
         self
     }
 

@@ -1,9 +1,14 @@
 //! A small, honest model of `PortOne`.
 
+mod cancel;
+
+pub use cancel::{Cancel, CancelBehaviour};
+
 use super::pages::{Listing, sortable};
 use super::{breathe, lock};
 use crate::ports::{
-    AskError, ChargeAnswer, ChargeOrder, Clock, Cursor, Gateway, KeySeen, ListedBy, Page, PaymentSeen, SeenStatus,
+    AskError, CancelAnswer, CancelOrder, CancellationSeen, CancellationStatus, ChargeAnswer, ChargeOrder, Clock,
+    Cursor, Gateway, KeySeen, ListedBy, Page, PaymentSeen, SeenStatus,
 };
 use billing_core::Timestamp;
 use billing_core::billing_key::BillingKey;
@@ -163,9 +168,27 @@ struct Books {
     payments: BTreeMap<PaymentId, Row>,
     answers: BTreeMap<(PaymentId, u32), Kept>,
     in_flight: Vec<Charge>,
+    cancels: Vec<Cancel>,
+    cancel_answers: BTreeMap<(PaymentId, u32), (Timestamp, CancelAnswer)>,
+    cancels_in_flight: Vec<Cancel>,
     keys: BTreeMap<BillingKey, KeySeen>,
     deleted: BTreeSet<BillingKey>,
     requests: BTreeMap<&'static str, u64>,
+}
+
+impl Row {
+    fn add_given_back(&mut self, minor: i64, now: Timestamp) {
+        let (SeenStatus::Paid { at: paid_at } | SeenStatus::Cancelled { paid_at, .. }) = self.seen.status else {
+            return;
+        };
+        let total = self.seen.refunded.saturating_add(minor);
+        // To PortOne one partial refund after another is no change of status.
+        if self.seen.refunded == 0 || total == self.seen.amount.minor {
+            self.status_changed_at = now;
+        }
+        self.seen.refunded = total;
+        self.seen.status = SeenStatus::Cancelled { paid_at, at: now };
+    }
 }
 
 type Rule = Arc<dyn Fn(&Charge) -> Option<Behaviour> + Send + Sync>;
@@ -177,6 +200,7 @@ struct Script {
     by_key: BTreeMap<BillingKey, Behaviour>,
     next: VecDeque<Behaviour>,
     otherwise: Behaviour,
+    next_cancels: VecDeque<CancelBehaviour>,
     next_asks: VecDeque<Option<AskFault>>,
     asks: Option<AskFault>,
 }
@@ -534,6 +558,7 @@ impl Books {
             amount: charge.amount.into(),
             refunded: 0,
             chargeback: false,
+            cancellations: Vec::new(),
             proof,
         };
         let row = Row { charge: Some(charge.clone()), created_at, status_changed_at: now, seen };
@@ -550,20 +575,19 @@ impl Books {
             return false;
         };
         let seen = &mut row.seen;
-        let (SeenStatus::Paid { at: paid_at } | SeenStatus::Cancelled { paid_at, .. }) = seen.status else {
-            return false;
-        };
-        let total = seen.refunded.saturating_add(minor);
-        if minor <= 0 || total > seen.amount.minor {
+        let moved_money = matches!(seen.status, SeenStatus::Paid { .. } | SeenStatus::Cancelled { .. });
+        if !moved_money || minor <= 0 || seen.refunded.saturating_add(minor) > seen.amount.minor {
             return false;
         }
-        // To PortOne one partial refund after another is no change of status.
-        if seen.refunded == 0 || total == seen.amount.minor {
-            row.status_changed_at = now;
-        }
-        seen.refunded = total;
         seen.chargeback |= chargeback;
-        seen.status = SeenStatus::Cancelled { paid_at, at: now };
+        seen.cancellations.push(CancellationSeen {
+            amount: minor,
+            status: CancellationStatus::Succeeded { at: now },
+            reason: "by hand".to_owned(),
+            by_api: false,
+            asked_at: Some(now),
+        });
+        row.add_given_back(minor, now);
         true
     }
 }
@@ -589,6 +613,13 @@ impl Gateway for ScriptedGateway {
             books.count("charge");
             books.receive(charge, &behaviour, now)
         };
+        breathe().await;
+        answer
+    }
+
+    async fn cancel(&self, order: &CancelOrder<'_>) -> CancelAnswer {
+        breathe().await;
+        let answer = self.take_cancel(order);
         breathe().await;
         answer
     }

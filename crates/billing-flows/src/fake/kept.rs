@@ -54,6 +54,10 @@ pub(super) fn invoice(row: &Invoice) -> Invoice {
         attempt.started_at = moment(attempt.started_at);
         attempt.ended_at = attempt.ended_at.map(moment);
     }
+    for refund in &mut kept.refunds {
+        refund.started_at = moment(refund.started_at);
+        refund.ended_at = refund.ended_at.map(moment);
+    }
     kept
 }
 

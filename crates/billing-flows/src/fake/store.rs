@@ -201,8 +201,11 @@ fn refused(action: &str, detail: impl Into<String>) -> StoreError {
     StoreError { action: action.to_owned(), detail: detail.into(), retryable: false, source: None }
 }
 
-/// The guard that an invoice's condition is: what claims an attempt, or what settles one.
+/// The guard that an invoice's condition is: what claims an attempt, what begins a refund, or what settles either.
 fn guard_of(written: &Invoice) -> Guard {
+    if written.refunds.last().is_some_and(|refund| refund.outcome.is_none()) {
+        return Guard::RefundIntent;
+    }
     match written.state {
         State::Charging { .. } => Guard::ClaimCondition,
         State::Open { .. }

@@ -19,6 +19,7 @@ mod one_writer;
 mod pay;
 mod plan_run;
 mod reconcile;
+mod refund;
 mod store_faults;
 mod subscribe;
 mod twice;

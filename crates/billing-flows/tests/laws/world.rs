@@ -396,6 +396,7 @@ pub(crate) fn seen(status: SeenStatus) -> PaymentSeen {
         amount: won(30_000).into(),
         refunded: 0,
         chargeback: false,
+        cancellations: Vec::new(),
         proof: Proof { transaction_id: Some("tx-seen".to_owned()), ..Proof::default() },
     }
 }

@@ -78,7 +78,7 @@ fn a_charge_that_was_never_attempted_says_that_there_is_no_method() {
     let (cause, ladder) = (Cause::Run("1".to_owned()), Ladder::default());
     let none = Subscription { method: None, ..standard() };
     let settled = fail_without_method(&opened(), &none, &Context { now: at(NOON), cause: &cause, ladder: &ladder });
-    assert_eq!(settled.event.detail.as_deref(), Some("NO_BILLING_KEY"));
+    assert_eq!(settled.event.unwrap().detail.as_deref(), Some("NO_BILLING_KEY"));
 }
 
 #[test]

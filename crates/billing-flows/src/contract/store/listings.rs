@@ -144,6 +144,7 @@ pub async fn book_lines_show_what_became_of_each_invoice(store: &impl Store) {
         refunded: 0,
         attempts: 0,
         declines: 0,
+        refunding: false,
         quarantined: false,
         superseded: false,
         updated_at: row.updated_at,
@@ -185,7 +186,7 @@ pub async fn book_lines_show_what_became_of_each_invoice(store: &impl Store) {
             BookLine { refunded: 29_700, ..line(&whole) },
             BookLine { quarantined: true, ..line(&parked) },
             BookLine { superseded: true, ..line(&superseded) },
-            BookLine { attempts: 9, declines: 3, ..line(&dollars) },
+            BookLine { attempts: 9, declines: 3, refunding: true, ..line(&dollars) },
         ]
     );
 }

@@ -12,6 +12,7 @@ use billing_core::invoice::{Attempt, Invoice, Outcome, Part, Proof, State};
 use billing_core::money::{Currency, Money};
 use billing_core::plan::{Locale, PlanType, Terms};
 use billing_core::private::Private;
+use billing_core::refund::{CallerKey, Refund, RefundOutcome, RefundReason};
 use billing_core::subscription::{self, Customer, Method, Subscription, SubscriptionKey};
 
 /// A moment of December 2026, in Seoul.
@@ -152,6 +153,7 @@ pub(super) fn invoice(subscription: &SubscriptionKey) -> Invoice {
         locale: Locale::Ko,
         state: State::Open { next_attempt_at: at("01T10:00:00") },
         attempts: Vec::new(),
+        refunds: Vec::new(),
         first_failed_at: None,
         proof: Proof::default(),
         quarantine: None,
@@ -186,6 +188,7 @@ pub(super) fn full_invoice(id: &str) -> Invoice {
         customer: full_customer(),
         locale: Locale::En,
         attempts,
+        refunds: refunds(),
         first_failed_at: Some(at("02T10:00:00.999")),
         proof: Proof {
             pg_tx_id: Some("pg-1".to_owned()),
@@ -198,6 +201,30 @@ pub(super) fn full_invoice(id: &str) -> Invoice {
         version: 12,
         ..invoice(&key("user_1", id))
     }
+}
+
+/// One of each outcome, the last under way.
+fn refunds() -> Vec<Refund> {
+    let outcomes = [
+        Some(RefundOutcome::Succeeded),
+        Some(RefundOutcome::Requested),
+        Some(RefundOutcome::Failed { code: "새 코드".to_owned() }),
+        Some(RefundOutcome::Refused { code: "MAX_CANCEL_COUNT_REACHED".to_owned() }),
+        Some(RefundOutcome::Lost),
+        None,
+    ];
+    let refund = |(number, outcome): (u32, Option<RefundOutcome>)| Refund {
+        number,
+        amount: Money::new(100, Currency::Usd).unwrap(),
+        cancellable_before: Money::new(Money::MAX_MINOR, Currency::Usd).unwrap(),
+        reason: RefundReason::new("요금제를 \"잘못\" 골랐어요 🙂").unwrap(),
+        key: (number > 1).then(|| CallerKey::new(format!("order-{number}")).unwrap()),
+        cause: format!("api:{number}"),
+        started_at: after(at("03T10:00:00"), i64::from(number)),
+        ended_at: outcome.as_ref().map(|_| after(at("03T10:00:03"), i64::from(number))),
+        outcome,
+    };
+    (1..).zip(outcomes).map(refund).collect()
 }
 
 /// One of each, of an invoice in this currency.
