@@ -180,7 +180,7 @@ mod tests {
         for (i, a) in ids.iter().enumerate() {
             assert!(a.is_ours() && ids.iter().skip(i + 1).all(|b| a != b));
         }
-        assert_eq!(ids[1].as_str(), "PINME", "never changes either");
+        assert_eq!(ids[1].as_str(), "inv6D5SLFRJ4WEFOPAZ7HEEPQLNJGVGLDBI", "never changes either");
     }
 
     #[test]
