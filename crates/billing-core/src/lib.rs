@@ -19,6 +19,7 @@ pub mod money;
 pub mod notice;
 pub mod plan;
 pub mod private;
+pub mod session;
 pub mod settlement;
 pub mod subscription;
 pub mod text;

@@ -27,6 +27,23 @@ pub mod millis {
     }
 }
 
+/// Like [`millis`], for a moment that may be absent.
+pub mod some_millis {
+    use jiff::Timestamp;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Writes a moment as epoch milliseconds, or nothing.
+    pub fn serialize<S: Serializer>(at: &Option<Timestamp>, out: S) -> Result<S::Ok, S::Error> {
+        at.map(Timestamp::as_millisecond).serialize(out)
+    }
+
+    /// Reads a moment from epoch milliseconds, or nothing.
+    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Timestamp>, D::Error> {
+        let millis = Option::<i64>::deserialize(input)?;
+        millis.map(Timestamp::from_millisecond).transpose().map_err(serde::de::Error::custom)
+    }
+}
+
 /// Something a customer is to be told by e-mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -113,6 +130,27 @@ pub enum NoticeBody {
         #[serde(with = "millis")]
         ended_at: Timestamp,
     },
+    /// A subscription began.
+    SubscriptionStarted {
+        /// The plan's name in the customer's language.
+        plan_name: String,
+        /// How many seats.
+        seats: u32,
+        /// The price of a whole month, tax included.
+        monthly: Money,
+        /// What it is charged with.
+        method: MethodLabel,
+        /// When its trial ends; nothing without one.
+        #[serde(default, with = "some_millis", skip_serializing_if = "Option::is_none")]
+        trial_end: Option<Timestamp>,
+        /// When the first charge is made.
+        #[serde(with = "millis")]
+        first_charge_at: Timestamp,
+        /// How much it is, tax included.
+        first_charge: Money,
+        /// What it is for.
+        first_period: Period,
+    },
     /// A payment method was registered.
     MethodRegistered {
         /// Which.
@@ -150,6 +188,7 @@ impl NoticeBody {
             Self::Receipt { .. } => "receipt",
             Self::PaymentFailed { .. } => "payment_failed",
             Self::SubscriptionEnded { .. } => "subscription_ended",
+            Self::SubscriptionStarted { .. } => "subscription_started",
             Self::MethodRegistered { .. } => "method_registered",
             Self::MethodRemoved { .. } => "method_removed",
             Self::Refunded { .. } => "refunded",
@@ -184,6 +223,16 @@ mod tests {
             NoticeBody::Receipt { bought: bought.clone(), vat: amount, paid_at, receipt_url: None, next_billing: None },
             NoticeBody::PaymentFailed { bought: bought.clone(), reason: Reason::Expired, retried: true, until: at },
             NoticeBody::SubscriptionEnded { plan_name: "Standard".to_owned(), reason, unpaid: None, ended_at: at },
+            NoticeBody::SubscriptionStarted {
+                plan_name: "Standard".to_owned(),
+                seats: 3,
+                monthly: amount,
+                method: method.clone(),
+                trial_end: Some(at),
+                first_charge_at: at,
+                first_charge: amount,
+                first_period: bought.period,
+            },
             NoticeBody::MethodRegistered { method: method.clone(), at },
             NoticeBody::MethodRemoved { method, at },
             NoticeBody::Refunded { bought, refunded: amount, total_refunded: amount, at },

@@ -117,6 +117,17 @@ pub struct Subscription {
     pub version: u64,
 }
 
+/// The next charge of a subscription, as its customer is told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NextCharge {
+    /// When it is made.
+    pub at: Timestamp,
+    /// What for.
+    pub period: Period,
+    /// How much, tax included.
+    pub amount: Money,
+}
+
 /// What is to be done about a subscription now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
@@ -132,8 +143,13 @@ impl Subscription {
     /// The next moment anything is to be done; nothing keeps the subscription out of the index of due ones.
     pub fn due_at(&self) -> Option<Timestamp> {
         match &self.state {
-            // A trial lasts to its last minute, even past the hour at which bills fall due.
-            State::Active { next } => next.map(|period| period.due_at().max(self.trial_end.unwrap_or(Timestamp::MIN))),
+            State::Active { next } => next.map(|period| match self.trial_end {
+                // A trial lasts to its last minute, even past the hour at which bills fall due.
+                Some(trial_end) => period.due_at().max(trial_end),
+                // Without a trial it is paid for as it starts, be it before that hour or after.
+                None if period == Period::first(self.started, None) => self.started,
+                None => period.due_at(),
+            }),
             State::PastDue { due_at, .. } => Some(*due_at),
             State::Parked { .. } | State::Canceled { .. } | State::Expired { .. } => None,
         }
@@ -163,6 +179,17 @@ impl Subscription {
     /// What the period costs: the month's price, or for a first period that starts within a month its share by days.
     pub fn amount_for(&self, period: Period) -> Result<Money, MoneyError> {
         self.monthly.share(period.days(), period.month_days())
+    }
+
+    /// The next charge, if there is one: at once if it falls due as the customer acts, else in the first morning's run from when it does.
+    pub fn next_charge(&self) -> Result<Option<NextCharge>, MoneyError> {
+        let (Some(due_at), Some(period), false) = (self.due_at(), self.period(), self.cancel_at_period_end) else {
+            return Ok(None);
+        };
+        let is_handed_over = due_at == self.started || matches!(self.state, State::PastDue { .. });
+        let is_at_once = is_handed_over && !calendar::banks_are_down(due_at);
+        let at = if is_at_once { due_at } else { calendar::billing_morning_from(due_at) };
+        Ok(Some(NextCharge { at, period, amount: self.amount_for(period)? }))
     }
 
     /// The period it owes for or will owe for next.
