@@ -75,6 +75,30 @@ pub struct Bought {
     pub amount: Money,
 }
 
+/// What a customer agreed to: the lines the mail about a beginning shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Begun {
+    /// The plan's name in the customer's language.
+    pub plan_name: String,
+    /// How many seats.
+    pub seats: u32,
+    /// The price of a whole month, tax included.
+    pub monthly: Money,
+    /// What it is charged with.
+    pub method: MethodLabel,
+    /// When its trial ends; nothing without one.
+    #[serde(default, with = "some_millis", skip_serializing_if = "Option::is_none")]
+    pub trial_end: Option<Timestamp>,
+    /// When the first charge is made.
+    #[serde(with = "millis")]
+    pub first_charge_at: Timestamp,
+    /// How much it is, tax included.
+    pub first_charge: Money,
+    /// What it is for.
+    pub first_period: Period,
+}
+
 /// Why a subscription ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -132,24 +156,8 @@ pub enum NoticeBody {
     },
     /// A subscription began.
     SubscriptionStarted {
-        /// The plan's name in the customer's language.
-        plan_name: String,
-        /// How many seats.
-        seats: u32,
-        /// The price of a whole month, tax included.
-        monthly: Money,
-        /// What it is charged with.
-        method: MethodLabel,
-        /// When its trial ends; nothing without one.
-        #[serde(default, with = "some_millis", skip_serializing_if = "Option::is_none")]
-        trial_end: Option<Timestamp>,
-        /// When the first charge is made.
-        #[serde(with = "millis")]
-        first_charge_at: Timestamp,
-        /// How much it is, tax included.
-        first_charge: Money,
-        /// What it is for.
-        first_period: Period,
+        /// What its customer agreed to.
+        begun: Begun,
     },
     /// A payment method was registered.
     MethodRegistered {
@@ -224,14 +232,16 @@ mod tests {
             NoticeBody::PaymentFailed { bought: bought.clone(), reason: Reason::Expired, retried: true, until: at },
             NoticeBody::SubscriptionEnded { plan_name: "Standard".to_owned(), reason, unpaid: None, ended_at: at },
             NoticeBody::SubscriptionStarted {
-                plan_name: "Standard".to_owned(),
-                seats: 3,
-                monthly: amount,
-                method: method.clone(),
-                trial_end: Some(at),
-                first_charge_at: at,
-                first_charge: amount,
-                first_period: bought.period,
+                begun: Begun {
+                    plan_name: "Standard".to_owned(),
+                    seats: 3,
+                    monthly: amount,
+                    method: method.clone(),
+                    trial_end: Some(at),
+                    first_charge_at: at,
+                    first_charge: amount,
+                    first_period: bought.period,
+                },
             },
             NoticeBody::MethodRegistered { method: method.clone(), at },
             NoticeBody::MethodRemoved { method, at },
