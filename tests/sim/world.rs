@@ -22,7 +22,7 @@ use billing_flows::cancel::When;
 use billing_flows::close::Closing;
 use billing_flows::fake::Written;
 use billing_flows::mail::Sender;
-use billing_flows::ports::{Changes, Signal, SubscriptionChange, Telemetry};
+use billing_flows::ports::{Changes, Mode, Signal, SubscriptionChange, Telemetry};
 use billing_flows::{Billing, Settings};
 use charger::planner::PlannerEvent;
 use jiff::SignedDuration;
@@ -148,6 +148,7 @@ impl World {
                         telemetry: signals.clone(),
                         settings: Settings {
                             store_id: store_id.clone(),
+                            mode: Mode::Live,
                             catalogue: catalogue.clone(),
                             ladder: Ladder::default(),
                         },

@@ -96,7 +96,7 @@ fn changes(before: &Books, settled: &Settled) -> Changes {
     Changes {
         invoices: vec![(Expect::Version(before.invoice.version), settled.invoice.clone())],
         subscription,
-        key: None,
         events: vec![settled.event.clone()],
+        ..Changes::default()
     }
 }

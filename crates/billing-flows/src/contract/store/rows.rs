@@ -14,7 +14,7 @@ use billing_core::event::{Cause, Event, EventKind};
 use billing_core::id::PaymentId;
 use billing_core::invoice::{Attempt, Invoice, Outcome, State};
 use billing_core::money::Currency;
-use billing_core::notice::{EndReason, Notice, NoticeBody};
+use billing_core::notice::{Begun, EndReason, Notice, NoticeBody};
 use billing_core::plan::Locale;
 use billing_core::private::Private;
 use billing_core::subscription::{self, Subscription};
@@ -186,6 +186,12 @@ fn notices() -> Vec<NoticeBody> {
     let failed = |reason, retried| NoticeBody::PaymentFailed { bought: bought.clone(), reason, retried, until: then };
     let ended =
         |reason, unpaid| NoticeBody::SubscriptionEnded { plan_name: "Pro".to_owned(), reason, unpaid, ended_at: then };
+    let started = |trial_end| {
+        let (first_charge_at, first_charge, first_period) = (then, won(29_700), december());
+        let (plan_name, seats, monthly, method) = ("Pro".to_owned(), 3, won(29_700), label());
+        let begun = Begun { plan_name, seats, monthly, method, trial_end, first_charge_at, first_charge, first_period };
+        NoticeBody::SubscriptionStarted { begun }
+    };
     let receipt = |receipt_url, next_billing| NoticeBody::Receipt {
         bought: bought.clone(),
         vat: won(2_700),
@@ -200,6 +206,8 @@ fn notices() -> Vec<NoticeBody> {
         failed(Reason::NoMethod, false),
         ended(EndReason::PaymentFailed, Some(bought.clone())),
         ended(EndReason::Canceled, None),
+        started(Some(then)),
+        started(None),
         NoticeBody::MethodRegistered { method: label(), at: then },
         NoticeBody::MethodRemoved {
             method: MethodLabel { kind: MethodKind::Paypal, name: None, last4: None },
