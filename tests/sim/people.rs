@@ -14,7 +14,7 @@ use billing_core::private::Private;
 use billing_core::refund::{CallerKey, RefundReason, RefundWish};
 use billing_core::subscription::{Customer, Method, State, Subscription, SubscriptionKey};
 use billing_flows::cancel::When;
-use billing_flows::ports::KeySeen;
+use billing_flows::ports::{KeySeen, Mode};
 use jiff::SignedDuration;
 
 /// Something a customer, their bank or an operator does at a moment.
@@ -102,6 +102,8 @@ fn seen(person: &Person, generation: u64, at: Timestamp) -> KeySeen {
     KeySeen {
         billing_key: billing_key(person.number, generation),
         is_issued: true,
+        store_id: super::world::STORE.to_owned(),
+        mode: Some(Mode::Live),
         customer_id: Some(key_of(person.number).user_id.to_string()),
         customer_name: Some(Private::new("김민수")),
         customer_email: Some(Private::new(format!("user{}@example.com", person.number))),

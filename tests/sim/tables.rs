@@ -8,6 +8,7 @@ use billing_core::calendar::Period;
 use billing_core::event::{Event, EventKey};
 use billing_core::id::{PaymentId, UserId};
 use billing_core::invoice::Invoice;
+use billing_core::session::{Session, SessionId};
 use billing_core::subscription::{Subscription, SubscriptionKey};
 use billing_flows::fake::{Fault, MemoryStore};
 use billing_flows::ports::{BookLine, Changes, CommitError, Cursor, NoticeClaim, Page, Store, StoreError};
@@ -168,6 +169,11 @@ impl Store for Tables {
     async fn keys_of(&self, user: &UserId, after: Option<&Cursor>) -> Result<Page<RegisteredKey>, StoreError> {
         self.wire().await;
         self.rows.keys_of(user, after).await
+    }
+
+    async fn session(&self, id: &SessionId) -> Result<Option<Session>, StoreError> {
+        self.wire().await;
+        self.rows.session(id).await
     }
 
     async fn record(&self, event: &Event) -> Result<bool, StoreError> {

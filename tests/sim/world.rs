@@ -15,7 +15,7 @@ use billing_core::calendar;
 use billing_core::dunning::Ladder;
 use billing_core::event::{Cause, Event};
 use billing_core::guard::Guard;
-use billing_core::id::StoreId;
+use billing_core::id::{PaymentId, StoreId};
 use billing_core::plan::Catalogue;
 use billing_core::refund::{RefundRefusal, RefundWish};
 use billing_core::subscription::SubscriptionKey;
@@ -23,7 +23,7 @@ use billing_flows::cancel::When;
 use billing_flows::close::Closing;
 use billing_flows::fake::Written;
 use billing_flows::mail::Sender;
-use billing_flows::ports::{Signal, Telemetry};
+use billing_flows::ports::{Mode, Signal, Telemetry};
 use billing_flows::refund::RefundAnswer;
 use billing_flows::{Billing, Settings};
 use charger::planner::PlannerEvent;
@@ -165,6 +165,7 @@ impl World {
                         telemetry: signals.clone(),
                         settings: Settings {
                             store_id: store_id.clone(),
+                            mode: Mode::Live,
                             catalogue: catalogue.clone(),
                             ladder: Ladder::default(),
                         },

@@ -17,10 +17,10 @@
 //! 128 MB the first TLS handshake inside a handler takes most of a second.
 
 use crate::clock::SystemClock;
-use crate::config::{self, ConfigErrors, Dunning, MailFrom, PortOne, Queues, Tables, Webhooks};
+use crate::config::{self, Checkout, ConfigErrors, Dunning, MailFrom, PortOne, Queues, Tables, Webhooks};
 use crate::dynamo::DynamoStore;
 use crate::gateway::{GatewayError, PortOneGateway};
-use crate::secrets::{CachedSecret, SecretsManager, WebhookSecrets};
+use crate::secrets::{CachedSecret, CheckoutSecrets, SecretsManager, WebhookSecrets};
 use crate::ses::SesMailer;
 use crate::sqs::SqsQueue;
 use crate::telemetry::EmfTelemetry;
@@ -37,6 +37,8 @@ use thiserror::Error;
 pub type LiveGateway = PortOneGateway<SecretsManager, SystemClock>;
 /// The webhook secrets as the functions read them.
 pub type LiveWebhookSecrets = WebhookSecrets<SecretsManager, SystemClock>;
+/// The checkout secrets as the functions read them.
+pub type LiveCheckoutSecrets = CheckoutSecrets<SecretsManager, SystemClock>;
 /// Signals as the functions write them.
 pub type LiveTelemetry = EmfTelemetry<SystemClock, Stdout>;
 /// The ports and settings of the functions that charge.
@@ -126,6 +128,11 @@ impl Aws {
         WebhookSecrets::new(self.secret(&webhooks.secret_id))
     }
 
+    /// The checkout secrets, which are read when they are first needed.
+    pub fn checkout_secrets(&self, checkout: &Checkout) -> LiveCheckoutSecrets {
+        CheckoutSecrets::new(self.secret(&checkout.secret_id))
+    }
+
     /// `PortOne`: reads the API secret, and opens the connection.
     pub async fn gateway(&self, portone: &PortOne) -> Result<LiveGateway, GatewayError> {
         let gateway = PortOneGateway::new(portone, self.secret(&portone.api_secret_id)).await?;
@@ -140,8 +147,12 @@ impl Aws {
         portone: &PortOne,
         dunning: Dunning,
     ) -> Result<LiveBilling, StartError> {
-        let settings =
-            Settings { store_id: portone.store_id.clone(), catalogue: config::catalogue()?, ladder: dunning.ladder };
+        let settings = Settings {
+            store_id: portone.store_id.clone(),
+            mode: portone.mode,
+            catalogue: config::catalogue()?,
+            ladder: dunning.ladder,
+        };
         let store = self.store(tables);
         let (gateway, ()) = tokio::join!(Box::pin(self.gateway(portone)), Box::pin(prewarm(store.warm_up())));
         Ok(Billing { store, gateway: gateway?, clock: SystemClock, telemetry: telemetry(), settings })

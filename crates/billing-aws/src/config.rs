@@ -12,10 +12,12 @@
 //! No variable holds a secret: those name the secret's entry in Secrets Manager.
 
 use crate::tables::Table;
+use billing_core::decline::Pg;
 use billing_core::dunning::Ladder;
 use billing_core::id::StoreId;
 use billing_core::plan::{Catalogue, PlanError};
 use billing_flows::mail::Sender;
+use billing_flows::ports::Mode;
 use std::time::Duration;
 
 #[cfg(test)]
@@ -51,6 +53,8 @@ pub struct Tables {
     pub invoices: String,
     /// `TABLE_EVENTS`.
     pub events: String,
+    /// `TABLE_SESSIONS`.
+    pub sessions: String,
 }
 
 impl Tables {
@@ -62,6 +66,7 @@ impl Tables {
             subscriptions: name(Table::Subscriptions),
             invoices: name(Table::Invoices),
             events: name(Table::Events),
+            sessions: name(Table::Sessions),
         }
     }
 
@@ -72,6 +77,7 @@ impl Tables {
             Table::Subscriptions => &self.subscriptions,
             Table::Invoices => &self.invoices,
             Table::Events => &self.events,
+            Table::Sessions => &self.sessions,
         }
     }
 }
@@ -82,7 +88,14 @@ impl Group for Tables {
         let subscriptions = vars.required("TABLE_SUBSCRIPTIONS", "billing-prod-Subscriptions", table_name);
         let invoices = vars.required("TABLE_INVOICES", "billing-prod-Invoices", table_name);
         let events = vars.required("TABLE_EVENTS", "billing-prod-Events", table_name);
-        Some(Self { billing_keys: billing_keys?, subscriptions: subscriptions?, invoices: invoices?, events: events? })
+        let sessions = vars.required("TABLE_SESSIONS", "billing-prod-Sessions", table_name);
+        Some(Self {
+            billing_keys: billing_keys?,
+            subscriptions: subscriptions?,
+            invoices: invoices?,
+            events: events?,
+            sessions: sessions?,
+        })
     }
 }
 
@@ -91,6 +104,9 @@ impl Group for Tables {
 pub struct PortOne {
     /// `PORTONE_STORE_ID`: part of every payment id, so **it must never change** while anything is owed.
     pub store_id: StoreId,
+    /// `PORTONE_MODE`: whether the store's channels move real money. It has no default: a wrong guess either refuses every customer, or lets
+    /// one pay with a card that is only played.
+    pub mode: Mode,
     /// `PORTONE_API_SECRET_ID`: the entry of Secrets Manager that holds the V2 API secret, as plain text.
     pub api_secret_id: String,
     /// `PORTONE_BASE_URL`: the API; absent for the real one.
@@ -105,6 +121,7 @@ impl Group for PortOne {
     fn read(vars: &mut Vars<'_>) -> Option<Self> {
         let store_id =
             vars.required("PORTONE_STORE_ID", "store-4ff4af41-85e3-4559-8eb8-0d08a2c6ceec", |text| StoreId::new(text));
+        let mode = vars.required("PORTONE_MODE", "live", mode);
         let api_secret_id = vars.required("PORTONE_API_SECRET_ID", "billing/prod/portone-api-secret", secret_id);
         let base_url = vars.optional("PORTONE_BASE_URL", portone::DEFAULT_BASE_URL, http_url);
         // The lease of an attempt is 180 s; an answer that is waited for longer would come after it.
@@ -112,6 +129,7 @@ impl Group for PortOne {
         let connect_timeout = vars.optional("PORTONE_CONNECT_TIMEOUT_SECONDS", "3", |text| seconds(text, 30));
         Some(Self {
             store_id: store_id?,
+            mode: mode?,
             api_secret_id: api_secret_id?,
             base_url: base_url?,
             read_timeout: read_timeout?.unwrap_or(portone::DEFAULT_READ_TIMEOUT),
@@ -131,6 +149,78 @@ impl Group for Webhooks {
     fn read(vars: &mut Vars<'_>) -> Option<Self> {
         let secret_id = vars.required("PORTONE_WEBHOOK_SECRET_ID", "billing/prod/portone-webhook-secret", secret_id);
         Some(Self { secret_id: secret_id? })
+    }
+}
+
+/// How customers check out in the browser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkout {
+    /// `PUBLIC_URL`: where browsers and `PortOne` reach the API, without a slash at its end.
+    pub public_url: String,
+    /// `PORTONE_CARD_CHANNEL_KEY` and `PORTONE_CARD_PG`: the channel that cards are registered with.
+    pub card: Option<CardChannel>,
+    /// `PORTONE_PAYPAL_CHANNEL_KEY`: the channel that `PayPal` is registered with.
+    pub paypal_channel_key: Option<String>,
+    /// `PORTONE_SDK_URL`: `PortOne`'s browser SDK.
+    pub sdk_url: String,
+    /// `TERMS_URL`: the terms of the subscription.
+    pub terms_url: Option<String>,
+    /// `PRIVACY_URL`: what is done with personal data.
+    pub privacy_url: Option<String>,
+    /// `CHECKOUT_SECRET_ID`: the entry of Secrets Manager that holds what checkout addresses are signed with, or two texts while one replaces
+    /// the other: the new one first.
+    pub secret_id: String,
+}
+
+/// The channel that cards are registered with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CardChannel {
+    /// Its channel key.
+    pub key: String,
+    /// The PG behind it: each asks for other fields.
+    pub pg: Pg,
+}
+
+/// `PortOne`'s browser SDK, version 2, at `PortOne`'s own address.
+pub const DEFAULT_SDK_URL: &str = "https://cdn.portone.io/v2/browser-sdk.js";
+
+impl Group for Checkout {
+    fn read(vars: &mut Vars<'_>) -> Option<Self> {
+        const CHANNEL: &str = "channel-key-893597d6-e62d-410f-83f9-119f530b4b11";
+        let public_url = vars.required("PUBLIC_URL", "https://billing.sivera.example", |text| {
+            browser_url(text).map(|url| url.trim_end_matches('/').to_owned())
+        });
+        let card_key = vars.optional("PORTONE_CARD_CHANNEL_KEY", CHANNEL, one_line);
+        let read_pg = |text: &str| one_line(text).map(|provider| Pg::from_provider(&provider));
+        let card = match &card_key {
+            Some(Some(key)) => {
+                let pg = vars.required("PORTONE_CARD_PG", "TOSSPAYMENTS", read_pg);
+                pg.map(|pg| Some(CardChannel { key: key.clone(), pg }))
+            }
+            Some(None) => Some(None),
+            None => None,
+        };
+        let paypal_channel_key = vars.optional("PORTONE_PAYPAL_CHANNEL_KEY", CHANNEL, one_line);
+        if matches!((&card_key, &paypal_channel_key), (Some(None), Some(None))) {
+            vars.problem(
+                "PORTONE_CARD_CHANNEL_KEY",
+                "and PORTONE_PAYPAL_CHANNEL_KEY are not set: one is needed",
+                CHANNEL,
+            );
+        }
+        let sdk_url = vars.optional("PORTONE_SDK_URL", DEFAULT_SDK_URL, browser_url);
+        let terms_url = vars.optional("TERMS_URL", "https://sivera.example/terms", browser_url);
+        let privacy_url = vars.optional("PRIVACY_URL", "https://sivera.example/privacy", browser_url);
+        let secret_id = vars.required("CHECKOUT_SECRET_ID", "billing/prod/checkout-secret", secret_id);
+        Some(Self {
+            public_url: public_url?,
+            card: card?,
+            paypal_channel_key: paypal_channel_key?,
+            sdk_url: sdk_url?.unwrap_or_else(|| DEFAULT_SDK_URL.to_owned()),
+            terms_url: terms_url?,
+            privacy_url: privacy_url?,
+            secret_id: secret_id?,
+        })
     }
 }
 
@@ -250,13 +340,26 @@ fn http_url(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// A page that customers are sent to: `https`, but for a page on the machine itself.
+/// A page that customers are sent to.
 fn page_url(text: &str) -> Result<String, &'static str> {
+    browser_url(text).map_err(|_| "must be a URL that begins with https://, for it is a link in mails")
+}
+
+/// What a customer's browser loads: `https`, but on the machine itself.
+fn browser_url(text: &str) -> Result<String, &'static str> {
     let is_local = text.starts_with("http://localhost") || text.starts_with("http://127.0.0.1");
     if text.starts_with("https://") || is_local {
         http_url(text)
     } else {
-        Err("must be a URL that begins with https://, for it is a link in mails")
+        Err("must be a URL that begins with https://, for customers' browsers load it")
+    }
+}
+
+fn mode(text: &str) -> Result<Mode, &'static str> {
+    match text {
+        "test" => Ok(Mode::Test),
+        "live" => Ok(Mode::Live),
+        _ => Err("must be `live`, or `test` if all channels of the store are test channels"),
     }
 }
 

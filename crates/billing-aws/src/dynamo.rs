@@ -10,8 +10,8 @@
 
 use crate::config::Tables;
 use crate::item::{
-    Attributes, BillingKeyRow, BookRow, CorruptRow, EventRow, InvoiceRow, Row, SubscriptionRow, decode, decode_as,
-    encode,
+    Attributes, BillingKeyRow, BookRow, CorruptRow, EventRow, InvoiceRow, Row, SessionRow, SubscriptionRow, decode,
+    decode_as, encode,
 };
 use crate::sdk::{code, describe, may_pass};
 use crate::tables::{BILLING_KEY_INDEX, DUE_INDEX, MONTH_INDEX, Table, USER_INDEX};
@@ -24,6 +24,7 @@ use billing_core::calendar::Period;
 use billing_core::event::{Event, EventKey};
 use billing_core::id::{PaymentId, SubscriptionId, UserId};
 use billing_core::invoice::Invoice;
+use billing_core::session::{Session, SessionId};
 use billing_core::subscription::{Subscription, SubscriptionKey};
 use billing_flows::ports::{BookLine, Changes, CommitError, Cursor, NoticeClaim, Page, Store, StoreError};
 use listing::{Listing, Range};
@@ -215,6 +216,10 @@ impl Store for DynamoStore {
     async fn keys_of(&self, user: &UserId, after: Option<&Cursor>) -> Result<Page<RegisteredKey>, StoreError> {
         let listing = Listing::of(Table::BillingKeys, "userId", text(user.as_str())).limit(LIST_PAGE).after(after);
         self.list(listing, decode::<BillingKeyRow>).await
+    }
+
+    async fn session(&self, id: &SessionId) -> Result<Option<Session>, StoreError> {
+        self.get::<SessionRow>(HashMap::from([("sessionId".to_owned(), text(id.as_str()))])).await
     }
 
     async fn record(&self, event: &Event) -> Result<bool, StoreError> {

@@ -17,6 +17,7 @@ use thiserror::Error;
 mod billing_key;
 mod event;
 mod invoice;
+mod session;
 mod subscription;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ mod tests;
 pub(crate) use billing_key::BillingKeyRow;
 pub(crate) use event::{ClaimRow, EventRow};
 pub(crate) use invoice::{BookRow, InvoiceRow};
+pub(crate) use session::SessionRow;
 pub(crate) use subscription::SubscriptionRow;
 
 /// A row that cannot be what it claims to be. It tells where to look, not what is there.

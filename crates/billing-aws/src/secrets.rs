@@ -199,17 +199,60 @@ impl<R: ReadSecret, C: Clock> WebhookSecrets<R, C> {
     }
 }
 
+/// What checkout addresses are signed with: one text, or two while one replaces the other.
+#[derive(Debug)]
+pub struct CheckoutSecrets<R, C> {
+    cached: CachedSecret<R, C>,
+}
+
+impl<R: ReadSecret, C: Clock> CheckoutSecrets<R, C> {
+    /// Reads them from a secret that holds one text, or two as a JSON list or separated by blanks or line ends.
+    pub fn new(cached: CachedSecret<R, C>) -> Self {
+        Self { cached }
+    }
+
+    /// The texts, never none: the first signs, all verify. A text that was just put first is used within [`TIME_TO_LIVE`] by every function;
+    /// store it **second** for that long before, and no address is refused meanwhile.
+    pub async fn get(&self) -> Result<Vec<SecretText>, SecretError> {
+        let text = self.cached.get().await?;
+        checkout_secrets(&text).map_err(|detail| SecretError { id: self.cached.id().to_owned(), detail })
+    }
+}
+
+/// A new checkout secret and the one it replaces.
+pub const MAX_CHECKOUT_SECRETS: usize = 2;
+
+/// The fewest characters of a checkout secret: as many bytes as the hash that signs gives.
+pub const MIN_CHECKOUT_SECRET_CHARS: usize = 32;
+
+/// Reads one checkout secret, or two as a JSON list or separated by blanks or line ends.
+pub fn checkout_secrets(text: &SecretText) -> Result<Vec<SecretText>, String> {
+    let parts = parts(text)?;
+    if parts.is_empty() || parts.len() > MAX_CHECKOUT_SECRETS {
+        return Err(format!("must hold one or two checkout secrets, holds {}", parts.len()));
+    }
+    if parts.iter().any(|part| part.trim().len() < MIN_CHECKOUT_SECRET_CHARS) {
+        return Err(format!("must hold {MIN_CHECKOUT_SECRET_CHARS} random characters or more"));
+    }
+    Ok(parts.iter().map(|part| SecretText::new(part)).collect())
+}
+
+/// The texts of a secret that holds one, or several as a JSON list or separated by blanks or line ends.
+fn parts(text: &SecretText) -> Result<Vec<String>, String> {
+    let text = text.expose();
+    if text.starts_with('[') {
+        serde_json::from_str(text).map_err(|_| "must be a JSON list of texts".to_owned())
+    } else {
+        Ok(text.split_whitespace().map(str::to_owned).collect())
+    }
+}
+
 /// `PortOne` keeps two webhook secrets alive at most.
 pub const MAX_WEBHOOK_SECRETS: usize = 2;
 
 /// Reads one `whsec_…`, or up to two as a JSON list or separated by blanks or line ends.
 pub fn webhook_secrets(text: &SecretText) -> Result<Vec<WebhookSecret>, String> {
-    let text = text.expose();
-    let parts: Vec<String> = if text.starts_with('[') {
-        serde_json::from_str(text).map_err(|_| "must be a JSON list of texts".to_owned())?
-    } else {
-        text.split_whitespace().map(str::to_owned).collect()
-    };
+    let parts = parts(text)?;
     if parts.is_empty() || parts.len() > MAX_WEBHOOK_SECRETS {
         return Err(format!("must hold one or two webhook secrets, holds {}", parts.len()));
     }
@@ -305,6 +348,20 @@ mod tests {
         for wrong in ["", "whsec_", "not base64!", "[1]", "[]", "whsec_c2VjcmV0 whsec_b3RoZXI= whsec_b3RoZXI="] {
             let error = read(wrong).unwrap_err();
             assert!(!error.contains("b3Ro"), "{error}");
+        }
+    }
+
+    #[test]
+    fn one_checkout_secret_or_two_are_read() {
+        let (one, two) = ("a".repeat(32), "b".repeat(40));
+        let read = |text: &str| checkout_secrets(&SecretText::new(text));
+        assert_eq!(read(&one), Ok(vec![SecretText::new(&one)]));
+        assert_eq!(read(&format!("{two}\n{one}\n")), Ok(vec![SecretText::new(&two), SecretText::new(&one)]));
+        assert_eq!(read(&format!("[\"{two}\",\"{one}\"]")).unwrap().len(), 2);
+        for wrong in ["", "[]", "[1]", "short", &"c".repeat(31), &format!("{one} {one} {one}"), &format!("{one} short")]
+        {
+            let error = read(wrong).unwrap_err();
+            assert!(!error.contains("ccc") && !error.contains("short"), "{error}");
         }
     }
 

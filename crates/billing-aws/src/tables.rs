@@ -25,7 +25,13 @@ pub enum Table {
     Invoices,
     /// What happened, and what is to be mailed.
     Events,
+    /// What customers are asked to agree to in the browser. Its rows expire by [`TTL`].
+    Sessions,
 }
+
+/// The attribute of Sessions by which a row expires, in epoch **seconds**. `DynamoDB` deletes such rows within some days, so that nothing may
+/// be concluded from a row's being there. The template must switch it on; the sandbox keeps its rows.
+pub const TTL: &str = "ttl";
 
 /// What is due, by shard and time; sparse.
 pub const DUE_INDEX: &str = "due-index";
@@ -74,7 +80,7 @@ const BOOK_ATTRIBUTES: [&str; 12] = [
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::BillingKeys, Self::Subscriptions, Self::Invoices, Self::Events];
+    pub const ALL: [Self; 5] = [Self::BillingKeys, Self::Subscriptions, Self::Invoices, Self::Events, Self::Sessions];
 
     /// What it is called in the design, and in errors about its rows.
     pub fn name(self) -> &'static str {
@@ -83,6 +89,7 @@ impl Table {
             Self::Subscriptions => "Subscriptions",
             Self::Invoices => "Invoices",
             Self::Events => "Events",
+            Self::Sessions => "Sessions",
         }
     }
 
@@ -91,6 +98,7 @@ impl Table {
             Self::BillingKeys | Self::Subscriptions => ("userId", S),
             Self::Invoices => ("paymentId", S),
             Self::Events => ("subject", S),
+            Self::Sessions => ("sessionId", S),
         }
     }
 
@@ -98,7 +106,7 @@ impl Table {
         match self {
             Self::BillingKeys => Some(("createdAt", N)),
             Self::Subscriptions => Some(("subscriptionId", S)),
-            Self::Invoices => None,
+            Self::Invoices | Self::Sessions => None,
             Self::Events => Some(("id", S)),
         }
     }
@@ -131,7 +139,7 @@ impl Table {
                     projected: Projected::Also(&BOOK_ATTRIBUTES),
                 },
             ],
-            Self::Events => Vec::new(),
+            Self::Events | Self::Sessions => Vec::new(),
         }
     }
 

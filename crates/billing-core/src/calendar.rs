@@ -37,6 +37,12 @@ pub fn next_billing_morning(at: Timestamp) -> Timestamp {
     moment(date_at(at).tomorrow().unwrap_or(Date::MAX), BILLING_HOUR)
 }
 
+/// The first billing moment that is not before `at`: when the daily run finds what has fallen due by then.
+pub fn billing_morning_from(at: Timestamp) -> Timestamp {
+    let this = moment(date_at(at), BILLING_HOUR);
+    if this >= at { this } else { next_billing_morning(at) }
+}
+
 /// The billing moment `days` days after the day `at` lies in.
 pub fn morning_after(at: Timestamp, days: u32) -> Timestamp {
     let date = date_at(at).checked_add(jiff::Span::new().days(i64::from(days))).unwrap_or(Date::MAX);
@@ -180,6 +186,14 @@ mod tests {
         }
         assert_eq!(days, [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]);
         assert_eq!(period, Period::starting(date(2029, 1, 1)));
+    }
+
+    #[test]
+    fn what_falls_due_is_found_by_the_first_run_from_then() {
+        let ten = at("2026-12-06T10:00:00+09:00");
+        assert_eq!(billing_morning_from(at("2026-12-06T00:00:00+09:00")), ten);
+        assert_eq!(billing_morning_from(ten), ten);
+        assert_eq!(billing_morning_from(at("2026-12-06T10:00:00.001+09:00")), at("2026-12-07T10:00:00+09:00"));
     }
 
     #[test]

@@ -79,6 +79,30 @@ text_id!(
     PaymentId, "payment id"
 );
 
+/// The parts of an identity, each with its length, so that no two identities share an input.
+pub(crate) fn hash_of(parts: &[&str]) -> Sha256 {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash
+}
+
+/// A prefix and the first 160 bits of a hash in base32: 32 characters of `[A-Z2-7]` and the prefix.
+pub(crate) fn named(prefix: &str, hash: Sha256) -> String {
+    let digest = hash.finalize();
+    format!("{prefix}{}", BASE32_NOPAD.encode(digest.get(..20).unwrap_or(&digest)))
+}
+
+impl SubscriptionId {
+    /// The id of a user's next subscription, who has `had` so many before. Two checkouts that are open at once name the same one, so that
+    /// only one of them can start it; rows are never deleted, so the count only rises.
+    pub fn derive(user: &UserId, had: usize) -> Self {
+        Self(named("sub", hash_of(&["subscription", user.as_str(), &had.to_string()])))
+    }
+}
+
 /// How often a `paymentId` that `PortOne` calls used up may be replaced.
 pub const MAX_REVISION: u8 = 9;
 
@@ -95,22 +119,17 @@ impl PaymentId {
     ///
     /// An upgrade within the period has an invoice of its own, known by the month and its number: every period lies in a month of its own.
     pub fn derive(store: &StoreId, subscription: &SubscriptionKey, period: Period, part: Part, revision: u8) -> Self {
-        let mut hash = Sha256::new();
         let (period, upgrade) = match part {
             Part::Period => (period.to_string(), None),
             Part::Upgrade(number) => (period.month_id(), Some(format!("upgrade-{number}"))),
         };
         let names = [store.as_str(), subscription.user_id.as_str(), subscription.id.as_str(), period.as_str()];
-        for name in names.into_iter().chain(upgrade.as_deref()) {
-            hash.update(u64::try_from(name.len()).unwrap_or(u64::MAX).to_be_bytes());
-            hash.update(name.as_bytes());
-        }
+        let names: Vec<&str> = names.into_iter().chain(upgrade.as_deref()).collect();
+        let mut hash = hash_of(&names);
         if revision > 0 {
             hash.update([revision]);
         }
-        let digest = hash.finalize();
-        let short = digest.get(..20).unwrap_or(&digest);
-        Self(format!("{}{}", Self::PREFIX, BASE32_NOPAD.encode(short)))
+        Self(named(Self::PREFIX, hash))
     }
 
     /// Whether the id has the shape of a derived one.
@@ -190,6 +209,15 @@ mod tests {
         assert!(!is_ours("ordXMNEIDRFNBPRBQBF3BL5TXR7PTI3ZEVW"), "another start");
         assert!(!is_ours("invXMNEIDRFNBPRBQBF3BL5TXR7PTI3ZEV"), "too short");
         assert!(!is_ours("invXMNEIDRFNBPRBQBF3BL5TXR7PTI3ZEVWX"), "too long");
+    }
+
+    #[test]
+    fn a_users_next_subscription_has_one_name_and_every_other_another() {
+        let (kim, lee) = (UserId::new("user_456").unwrap(), UserId::new("user_4").unwrap());
+        assert_eq!(SubscriptionId::derive(&kim, 0), SubscriptionId::derive(&kim, 0));
+        assert_ne!(SubscriptionId::derive(&kim, 0), SubscriptionId::derive(&kim, 1));
+        assert_ne!(SubscriptionId::derive(&kim, 0), SubscriptionId::derive(&lee, 560));
+        assert_eq!(SubscriptionId::derive(&kim, 0).as_str().len(), 35);
     }
 
     #[test]

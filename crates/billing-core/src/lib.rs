@@ -21,6 +21,7 @@ pub mod notice;
 pub mod plan;
 pub mod private;
 pub mod refund;
+pub mod session;
 pub mod settlement;
 pub mod subscription;
 pub mod text;

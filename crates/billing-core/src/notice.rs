@@ -27,6 +27,23 @@ pub mod millis {
     }
 }
 
+/// Like [`millis`], for a moment that may be absent.
+pub mod some_millis {
+    use jiff::Timestamp;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Writes a moment as epoch milliseconds, or nothing.
+    pub fn serialize<S: Serializer>(at: &Option<Timestamp>, out: S) -> Result<S::Ok, S::Error> {
+        at.map(Timestamp::as_millisecond).serialize(out)
+    }
+
+    /// Reads a moment from epoch milliseconds, or nothing.
+    pub fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Timestamp>, D::Error> {
+        let millis = Option::<i64>::deserialize(input)?;
+        millis.map(Timestamp::from_millisecond).transpose().map_err(serde::de::Error::custom)
+    }
+}
+
 /// Something a customer is to be told by e-mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -56,6 +73,30 @@ pub struct Bought {
     pub period: Period,
     /// For how much, tax included.
     pub amount: Money,
+}
+
+/// What a customer agreed to: the lines the mail about a beginning shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Begun {
+    /// The plan's name in the customer's language.
+    pub plan_name: String,
+    /// How many seats.
+    pub seats: u32,
+    /// The price of a whole month, tax included.
+    pub monthly: Money,
+    /// What it is charged with.
+    pub method: MethodLabel,
+    /// When its trial ends; nothing without one.
+    #[serde(default, with = "some_millis", skip_serializing_if = "Option::is_none")]
+    pub trial_end: Option<Timestamp>,
+    /// When the first charge is made.
+    #[serde(with = "millis")]
+    pub first_charge_at: Timestamp,
+    /// How much it is, tax included.
+    pub first_charge: Money,
+    /// What it is for.
+    pub first_period: Period,
 }
 
 /// Why a subscription ended.
@@ -120,6 +161,11 @@ pub enum NoticeBody {
         #[serde(with = "millis")]
         ended_at: Timestamp,
     },
+    /// A subscription began.
+    SubscriptionStarted {
+        /// What its customer agreed to.
+        begun: Begun,
+    },
     /// A payment method was registered.
     MethodRegistered {
         /// Which.
@@ -158,6 +204,7 @@ impl NoticeBody {
             Self::PaymentFailed { .. } => "payment_failed",
             Self::UpgradeFailed { .. } => "upgrade_failed",
             Self::SubscriptionEnded { .. } => "subscription_ended",
+            Self::SubscriptionStarted { .. } => "subscription_started",
             Self::MethodRegistered { .. } => "method_registered",
             Self::MethodRemoved { .. } => "method_removed",
             Self::Refunded { .. } => "refunded",
@@ -193,6 +240,18 @@ mod tests {
             NoticeBody::PaymentFailed { bought: bought.clone(), reason: Reason::Expired, retried: true, until: at },
             NoticeBody::UpgradeFailed { bought: bought.clone(), reason: Reason::Expired },
             NoticeBody::SubscriptionEnded { plan_name: "Standard".to_owned(), reason, unpaid: None, ended_at: at },
+            NoticeBody::SubscriptionStarted {
+                begun: Begun {
+                    plan_name: "Standard".to_owned(),
+                    seats: 3,
+                    monthly: amount,
+                    method: method.clone(),
+                    trial_end: Some(at),
+                    first_charge_at: at,
+                    first_charge: amount,
+                    first_period: bought.period,
+                },
+            },
             NoticeBody::MethodRegistered { method: method.clone(), at },
             NoticeBody::MethodRemoved { method, at },
             NoticeBody::Refunded { bought, refunded: amount, total_refunded: amount, at },

@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use thiserror::Error;
 
+/// The longest trial. What turns from free to paid needs the customer's consent within the 30 days before it does (Korea's E-Commerce Act,
+/// article 13 (6), since February 2025); the consent given at checkout is such a one only if the trial is no longer.
+pub const MAX_TRIAL_DAYS: u32 = 30;
+
 /// The language of a customer's mails and pages.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -145,6 +149,9 @@ impl Catalogue {
         }
         if raw.plans.contains_key(&PlanType::Free) {
             return Err(PlanError::Wrong("`free` has no price and needs no entry".into()));
+        }
+        if raw.trial_days > MAX_TRIAL_DAYS {
+            return Err(PlanError::Wrong(format!("`trial_days` is more than {MAX_TRIAL_DAYS}")));
         }
         let mut plans = BTreeMap::new();
         for (kind, plan) in raw.plans {
@@ -348,6 +355,7 @@ mod tests {
             ("brand = \"Sivera\"", "brand = \" \""),
             ("[plans.standard]", "[plans.gold]"),
             ("trial_days = 14", "trial_days = 14\nsurprise = 1"),
+            ("trial_days = 14", "trial_days = 31"),
         ] {
             let error = Catalogue::parse(&TEXT.replace(from, to)).unwrap_err();
             assert!(error.to_string().len() > 20, "{to}: {error}");

@@ -121,6 +121,17 @@ pub struct Subscription {
     pub version: u64,
 }
 
+/// The next charge of a subscription, as its customer is told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NextCharge {
+    /// When it is made.
+    pub at: Timestamp,
+    /// What for.
+    pub period: Period,
+    /// How much, tax included.
+    pub amount: Money,
+}
+
 /// What is to be done about a subscription now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
@@ -151,10 +162,14 @@ impl Subscription {
     /// When the period that it owes for, or will owe for next, falls due.
     pub fn next_bill_at(&self) -> Option<Timestamp> {
         let period = self.period()?;
-        // A trial lasts to its last minute, even past the hour at which bills fall due.
-        Some(period.due_at().max(
-            self.trial_end.filter(|end| Period::first(self.started, Some(*end)) == period).unwrap_or(Timestamp::MIN),
-        ))
+        let is_first = period == Period::first(self.started, self.trial_end);
+        Some(match self.trial_end {
+            // A trial lasts to its last minute, even past the hour at which bills fall due.
+            Some(trial_end) if is_first => period.due_at().max(trial_end),
+            // Without a trial it is paid for as it starts, be it before that hour or after.
+            None if is_first => self.started,
+            Some(_) | None => period.due_at(),
+        })
     }
 
     /// What the invoice of whatever it owes is for: an upgrade that is not decided comes first.
@@ -192,6 +207,19 @@ impl Subscription {
     /// What the period costs: the month's price, or for a first period that starts within a month its share by days.
     pub fn amount_for(&self, period: Period) -> Result<Money, MoneyError> {
         self.terms_for(period).monthly.share(period.days(), period.month_days())
+    }
+
+    /// The next charge, if there is one: at once if it falls due as the customer acts, else in the first morning's run from when it does.
+    pub fn next_charge(&self) -> Result<Option<NextCharge>, MoneyError> {
+        // What is paid beside it, an upgrade, is no charge of a period.
+        let due_at = Self { wishes: Wishes { upgrade: None, ..self.wishes }, ..self.clone() }.due_at();
+        let (Some(due_at), Some(period), false) = (due_at, self.period(), self.cancel_at_period_end) else {
+            return Ok(None);
+        };
+        let is_handed_over = due_at == self.started || matches!(self.state, State::PastDue { .. });
+        let is_at_once = is_handed_over && !calendar::banks_are_down(due_at);
+        let at = if is_at_once { due_at } else { calendar::billing_morning_from(due_at) };
+        Ok(Some(NextCharge { at, period, amount: self.amount_for(period)? }))
     }
 
     /// The period it owes for or will owe for next.

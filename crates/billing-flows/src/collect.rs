@@ -452,8 +452,8 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                 Some(next) => SubscriptionChange::Write { expected: subscription.version, next },
                 None => check(subscription),
             }),
-            key: None,
             events: settled.event.into_iter().collect(),
+            ..Changes::default()
         };
         match self.store.commit(&changes).await {
             Ok(()) => {

@@ -12,6 +12,7 @@
 //! | [`cancel`] | ends a subscription at its customer's wish, or takes the wish back |
 //! | [`change`] | another plan, more or fewer seats; an upgrade is charged at once |
 //! | [`pay`] | charges now what is owed |
+//! | [`enrol`] | opens checkout sessions, and binds the billing key that was issued in one |
 //! | [`subscribe`] | starts subscriptions, registers and removes billing keys |
 //! | [`notify`] | turns events into mails, once each |
 
@@ -21,6 +22,7 @@ pub mod close;
 pub mod collect;
 #[cfg(feature = "fake")]
 pub mod contract;
+pub mod enrol;
 #[cfg(feature = "fake")]
 pub mod fake;
 pub mod mail;
@@ -38,6 +40,7 @@ use billing_core::dunning::Ladder;
 use billing_core::id::StoreId;
 use billing_core::money::MoneyError;
 use billing_core::plan::Catalogue;
+use ports::Mode;
 use thiserror::Error;
 
 /// Why a use case could not be carried through. What it had begun is durable, and is repaired by whoever comes next.
@@ -86,6 +89,8 @@ impl From<ports::AskError> for FlowError {
 pub struct Settings {
     /// `PortOne`'s store; a part of every payment id.
     pub store_id: StoreId,
+    /// Whether real money moves: billing keys of the other mode are refused. A browser can be made to issue a key on a test channel.
+    pub mode: Mode,
     /// What is sold.
     pub catalogue: Catalogue,
     /// The retry schedule.

@@ -6,11 +6,10 @@
 use crate::collect::{ASK_AFTER, Collected, Demand, Skip};
 use crate::ports::{Clock, CollectMessage, Gateway, Queue, Store, Telemetry};
 use crate::{Billing, FlowError};
-use billing_core::Timestamp;
 use billing_core::event::Cause;
 use billing_core::invoice::{Attempt, Invoice, Outcome, Part};
 use billing_core::money::Money;
-use billing_core::subscription::{State, Subscription, SubscriptionKey};
+use billing_core::subscription::{NextCharge, State, Subscription, SubscriptionKey};
 
 /// What came of the wish to pay.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +20,8 @@ pub enum Paying {
     NothingOwed {
         /// The invoice of the period that is paid, if there is one.
         paid: Option<Box<Invoice>>,
-        /// When the next period falls due, and for how much.
-        next: Option<(Timestamp, Money)>,
+        /// The next charge, if one is to come.
+        next: Option<NextCharge>,
     },
     /// The subscription has ended.
     Ended,
@@ -133,12 +132,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             Some(period) => self.invoice_of(&subscription.key, period, Part::Period).await?.map(Box::new),
             None => None,
         };
-        let next = match (subscription.next_bill_at(), subscription.period()) {
-            (Some(at), Some(period)) if !subscription.cancel_at_period_end => {
-                Some((at, subscription.amount_for(period)?))
-            }
-            _ => None,
-        };
+        let next = subscription.next_charge()?;
         Ok(Paying::NothingOwed { paid, next })
     }
 

@@ -13,6 +13,7 @@ use billing_core::id::{PaymentId, UserId};
 use billing_core::invoice::{Invoice, Proof};
 use billing_core::money::Money;
 use billing_core::private::Private;
+use billing_core::session::{Done, Session, SessionId};
 use billing_core::settlement::Charged;
 use billing_core::subscription::{Customer, Method, Subscription, SubscriptionKey};
 use jiff::SignedDuration;
@@ -101,6 +102,21 @@ pub enum KeyChange {
     },
 }
 
+/// What a transaction does about a checkout session.
+#[expect(clippy::large_enum_variant, reason = "one is made per checkout, and never many at once")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SessionChange {
+    /// Puts a new one; there must be none.
+    Open(Session),
+    /// Writes down how it was completed; it must be there and open.
+    Complete {
+        /// Which.
+        id: SessionId,
+        /// How.
+        done: Done,
+    },
+}
+
 /// What is written together or not at all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
@@ -110,6 +126,8 @@ pub struct Changes {
     pub subscription: Option<SubscriptionChange>,
     /// The billing key.
     pub key: Option<KeyChange>,
+    /// The checkout session.
+    pub session: Option<SessionChange>,
     /// Events; none of their rows may exist. At most two.
     pub events: Vec<Event>,
 }
@@ -126,6 +144,8 @@ pub struct Conflict {
     pub on_subscription: bool,
     /// Whether the billing key's was not.
     pub on_key: bool,
+    /// Whether the checkout session's was not.
+    pub on_session: bool,
     /// Whether an event is there already.
     pub on_event: bool,
 }
@@ -215,6 +235,9 @@ pub trait Store: Send + Sync {
         user: &UserId,
         after: Option<&Cursor>,
     ) -> impl Future<Output = Result<Page<RegisteredKey>, StoreError>> + Send;
+
+    /// One checkout session. `GetItem`, consistent. A row that has expired may be there or not.
+    fn session(&self, id: &SessionId) -> impl Future<Output = Result<Option<Session>, StoreError>> + Send;
 
     /// Writes one event on its own; `false` if its row exists. `PutItem`, conditional.
     fn record(&self, event: &Event) -> impl Future<Output = Result<bool, StoreError>> + Send;
@@ -444,6 +467,15 @@ pub struct CancellationSeen {
     pub asked_at: Option<Timestamp>,
 }
 
+/// Whether real money moves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// A rehearsal.
+    Test,
+    /// Real money.
+    Live,
+}
+
 /// A billing key, as `PortOne` tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeySeen {
@@ -451,6 +483,10 @@ pub struct KeySeen {
     pub billing_key: BillingKey,
     /// Whether it can be charged.
     pub is_issued: bool,
+    /// The store it belongs to.
+    pub store_id: String,
+    /// Whether its channels move real money; nothing if `PortOne` does not tell, or has several that differ.
+    pub mode: Option<Mode>,
     /// Whose it is: `customer.id`.
     pub customer_id: Option<String>,
     /// The customer's name, if it was given when the key was issued.

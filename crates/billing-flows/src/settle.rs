@@ -98,7 +98,7 @@ fn changes(before: &Books, settled: &Settled) -> Changes {
     Changes {
         invoices: vec![(Expect::Version(before.invoice.version), settled.invoice.clone())],
         subscription,
-        key: None,
         events: settled.event.iter().cloned().collect(),
+        ..Changes::default()
     }
 }

@@ -59,9 +59,12 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         }
     }
 
-    /// Registers a billing key that a webhook or a redirect told of, after reading it from `PortOne`; then puts it to the customer's
-    /// subscriptions that are owed for or have no method, and has what is owed tried at once. Safe to repeat: a repetition finishes what an
-    /// earlier try left.
+    /// Registers a billing key that a webhook told of, after reading it from `PortOne`. If it was issued in a checkout session of ours, that
+    /// is completed with it, so that a customer who closes the window still gets what was agreed. Then puts it to the customer's subscriptions
+    /// that are owed for or have no method, and has what is owed tried at once. Safe to repeat: a repetition finishes what an earlier try left.
+    ///
+    /// A key whose session does not take it (it had expired, was completed with another key, is another customer's) is registered like any
+    /// other. A key of another store, or of channels of the other mode, is not registered at all.
     pub async fn register_key<Q: Queue>(
         &self,
         queue: &Q,
@@ -71,12 +74,16 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         let Some(seen) = self.gateway.billing_key(key).await?.filter(|seen| seen.is_issued) else {
             return Ok(Received::Unchanged);
         };
+        if !self.is_ours(&seen) {
+            return Ok(Received::Stranger);
+        }
         let Some(user_id) = seen.customer_id.as_deref().and_then(|id| UserId::new(id).ok()) else {
             // A key without a customer, or with one that is no user id of ours: nobody to bind it to.
             return Ok(Received::Stranger);
         };
+        let is_completed = self.complete_session_of(&seen, cause).await?;
         let subscriptions = self.subscriptions_of(&user_id).await?;
-        let is_news = self.write_key(&user_id, &seen, &subscriptions, cause).await?;
+        let is_news = self.write_key(&user_id, &seen, &subscriptions, cause).await? || is_completed;
         // A late delivery about an older key must not displace a newer one.
         let newest = newest_active(&self.keys_of(&user_id).await?);
         let Some(method) = newest.filter(|method| method.billing_key == *key) else {
@@ -145,8 +152,13 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         Ok(if is_news || moved { Received::Settled } else { Received::Known })
     }
 
+    /// Whether a key belongs to this store, and its channels are of the mode that is configured.
+    pub(crate) fn is_ours(&self, seen: &KeySeen) -> bool {
+        seen.store_id == self.settings.store_id.as_str() && seen.mode == Some(self.settings.mode)
+    }
+
     /// Hands what the customer owes to the workers, to be tried with the new method at once. A repetition finds nothing due.
-    async fn collect_now<Q: Queue>(
+    pub(crate) async fn collect_now<Q: Queue>(
         &self,
         queue: &Q,
         subscriptions: &[Subscription],
@@ -156,7 +168,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         let now = self.clock.now();
         let owed = subscriptions.iter().filter(|subscription| {
             let has_it = subscription.method.as_ref().is_some_and(|method| method.billing_key == *key);
-            has_it && matches!((&subscription.state, subscription.due(now)), (State::PastDue { .. }, Due::Collect(_)))
+            has_it && matches!(subscription.due(now), Due::Collect(_))
         });
         let messages: Vec<CollectMessage> = owed
             .map(|subscription| CollectMessage {
@@ -173,7 +185,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         Ok(())
     }
 
-    async fn keys_of(&self, user_id: &UserId) -> Result<Vec<RegisteredKey>, FlowError> {
+    pub(crate) async fn keys_of(&self, user_id: &UserId) -> Result<Vec<RegisteredKey>, FlowError> {
         let mut all = Vec::new();
         let mut after: Option<Cursor> = None;
         loop {
@@ -186,7 +198,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         }
     }
 
-    async fn subscriptions_of(&self, user_id: &UserId) -> Result<Vec<Subscription>, FlowError> {
+    pub(crate) async fn subscriptions_of(&self, user_id: &UserId) -> Result<Vec<Subscription>, FlowError> {
         let mut all = Vec::new();
         let mut after: Option<Cursor> = None;
         loop {
@@ -207,17 +219,13 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         subscriptions: &[Subscription],
         cause: &Cause,
     ) -> Result<bool, FlowError> {
-        let mut created_at = seen.issued_at;
         for _ in 0..MAX_ROUNDS {
             let rows = self.keys_of(user_id).await?;
             if rows.iter().any(|row| row.billing_key == seen.billing_key) {
                 return Ok(false);
             }
-            // Two keys of one customer issued in one millisecond are two rows.
-            while rows.iter().any(|row| row.created_at.as_millisecond() == created_at.as_millisecond()) {
-                created_at = created_at.checked_add(SignedDuration::from_millis(1)).unwrap_or(Timestamp::MAX);
-            }
-            let row = registered(user_id, seen, created_at);
+            let row = row_of(user_id, seen, &rows);
+            let created_at = row.created_at;
             let body = NoticeBody::MethodRegistered { method: row.label(), at: seen.issued_at };
             let stated = Customer { name: seen.customer_name.clone(), email: seen.customer_email.clone(), phone: None };
             let notice = notice_for(subscriptions, body, Some(&stated));
@@ -296,13 +304,24 @@ fn notice_for(subscriptions: &[Subscription], body: NoticeBody, stated: Option<&
 /// The customer's newest key that can be charged.
 fn newest_active(keys: &[RegisteredKey]) -> Option<Method> {
     let active = keys.iter().filter(|row| row.status == KeyStatus::Active);
-    active.max_by_key(|row| row.created_at).map(|row| Method {
-        billing_key: row.billing_key.clone(),
-        pg: row.pg.clone().unwrap_or_else(|| Pg::Other("UNKNOWN".to_owned())),
-    })
+    active.max_by_key(|row| row.created_at).map(method_of)
 }
 
-fn registered(user_id: &UserId, seen: &KeySeen, created_at: Timestamp) -> RegisteredKey {
+/// What a subscription is charged with when it is charged with this key.
+pub(crate) fn method_of(row: &RegisteredKey) -> Method {
+    Method {
+        billing_key: row.billing_key.clone(),
+        pg: row.pg.clone().unwrap_or_else(|| Pg::Other("UNKNOWN".to_owned())),
+    }
+}
+
+/// The row of a key, beside the customer's others.
+pub(crate) fn row_of(user_id: &UserId, seen: &KeySeen, others: &[RegisteredKey]) -> RegisteredKey {
+    let mut created_at = seen.issued_at;
+    // Two keys of one customer issued in one millisecond are two rows.
+    while others.iter().any(|row| row.created_at.as_millisecond() == created_at.as_millisecond()) {
+        created_at = created_at.checked_add(SignedDuration::from_millis(1)).unwrap_or(Timestamp::MAX);
+    }
     RegisteredKey {
         user_id: user_id.clone(),
         created_at,
@@ -319,7 +338,7 @@ fn registered(user_id: &UserId, seen: &KeySeen, created_at: Timestamp) -> Regist
     }
 }
 
-fn key_event(
+pub(crate) fn key_event(
     user_id: &UserId,
     kind: EventKind,
     now: Timestamp,

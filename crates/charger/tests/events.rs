@@ -44,7 +44,12 @@ impl World {
             "brand = \"Sivera\"\ntrial_days = 14\n[plans.standard]\nname = { ko = \"S\", en = \"S\" }\nmax_seats = 9\nprice_per_seat = { KRW = 10000 }",
         )
         .unwrap();
-        let settings = Settings { store_id: StoreId::new("store-1").unwrap(), catalogue, ladder: Ladder::default() };
+        let settings = Settings {
+            store_id: StoreId::new("store-1").unwrap(),
+            mode: billing_flows::ports::Mode::Live,
+            catalogue,
+            ladder: Ladder::default(),
+        };
         let billing = Billing {
             store: store.clone(),
             gateway: gateway.clone(),

@@ -62,7 +62,12 @@ async fn after(customers: u32, way: Behaviour) -> Flows {
         "brand = \"Sivera\"\ntrial_days = 14\n[plans.standard]\nname = { ko = \"S\", en = \"S\" }\nmax_seats = 9\nprice_per_seat = { KRW = 10000 }",
     )
     .unwrap();
-    let settings = Settings { store_id: StoreId::new("store-1").unwrap(), catalogue, ladder: Ladder::default() };
+    let settings = Settings {
+        store_id: StoreId::new("store-1").unwrap(),
+        mode: billing_flows::ports::Mode::Live,
+        catalogue,
+        ladder: Ladder::default(),
+    };
     let billing = Billing { store, gateway, clock, telemetry: Recorder::default(), settings };
     for number in 0..customers {
         let (row, now) = (customer(number), billing.clock.now());

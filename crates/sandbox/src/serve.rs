@@ -91,6 +91,7 @@ fn announce(stack: &Stack, args: &ServeArgs) {
             "subscriptions": stack.tables.subscriptions,
             "invoices": stack.tables.invoices,
             "events": stack.tables.events,
+            "sessions": stack.tables.sessions,
         },
     });
     println!("{ready}");

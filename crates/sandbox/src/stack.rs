@@ -41,8 +41,13 @@ pub const API_SECRET: &str = "sandbox-api-secret-not-for-anything-else";
 /// The sandbox's own webhook secret, where none is given: 32 bytes that spell what they are.
 pub const WEBHOOK_SECRET: &str = "whsec_c2FuZGJveC13ZWJob29rLXNlY3JldC1vbmx5LWhlcmU=";
 
+/// What the sandbox signs checkout addresses with.
+const CHECKOUT_SECRET: &str = "sandbox-checkout-secret-not-for-anything-else";
+
 const API_SECRET_ID: &str = "sandbox/portone-api-secret";
 const WEBHOOK_SECRET_ID: &str = "sandbox/portone-webhook-secret";
+/// The entry of the sandbox's Secrets Manager with what checkout addresses are signed with.
+pub const CHECKOUT_SECRET_ID: &str = "sandbox/checkout-secret";
 
 /// How the stack is opened.
 #[derive(Debug, Clone)]
@@ -174,6 +179,7 @@ impl Stack {
         let secrets = BTreeMap::from([
             (API_SECRET_ID.to_owned(), options.api_secret.clone()),
             (WEBHOOK_SECRET_ID.to_owned(), options.webhook_secret.clone()),
+            (CHECKOUT_SECRET_ID.to_owned(), CHECKOUT_SECRET.to_owned()),
         ]);
         serve(aws_port, Aws { mailbox: mailbox.clone(), queues: queues.clone(), secrets: Arc::new(secrets) }.router());
 
@@ -182,7 +188,12 @@ impl Stack {
             clock: clock.clone(),
             tables: tables.clone(),
             tally: tally.clone(),
-            settings: Settings { store_id: store_id.clone(), catalogue: catalogue.clone(), ladder: Ladder::default() },
+            settings: Settings {
+                store_id: store_id.clone(),
+                mode: billing_flows::ports::Mode::Test,
+                catalogue: catalogue.clone(),
+                ladder: Ladder::default(),
+            },
             read_timeout: options.read_timeout,
         };
         let (dynamodb, _) = wiring.sdk("console").await?;
@@ -226,7 +237,7 @@ impl Stack {
 
 /// Makes the tables that are not there yet, all without a stream: see [`crate::dynamodb`].
 async fn create_tables(client: &aws_sdk_dynamodb::Client, names: &Tables) -> anyhow::Result<()> {
-    for table in [Table::BillingKeys, Table::Subscriptions, Table::Invoices, Table::Events] {
+    for table in Table::ALL {
         let mut definition = tables::definition(table, names)?;
         definition.stream_specification = None;
         tables::create(client, definition).await?;
@@ -320,6 +331,7 @@ impl Wiring {
     async fn desk(&self, app: &'static str) -> anyhow::Result<Desk> {
         let config = config::PortOne {
             store_id: self.settings.store_id.clone(),
+            mode: self.settings.mode,
             api_secret_id: API_SECRET_ID.to_owned(),
             base_url: Some(url(self.addresses.portone)),
             read_timeout: self.read_timeout,

@@ -88,7 +88,12 @@ impl Door {
             gateway: gateway.clone(),
             clock: clock.clone(),
             telemetry: telemetry.clone(),
-            settings: Settings { store_id: store_id(), catalogue, ladder: Ladder::default() },
+            settings: Settings {
+                store_id: store_id(),
+                mode: billing_flows::ports::Mode::Live,
+                catalogue,
+                ladder: Ladder::default(),
+            },
         };
         let key = customer().key;
         let message =

@@ -49,6 +49,11 @@ impl<'a> Vars<'a> {
         }
     }
 
+    /// Notes what is wrong with variables that were each read without complaint.
+    pub fn problem(&mut self, name: &'static str, what: &str, example: &'static str) {
+        self.problems.push(Problem { name, what: what.to_owned(), example });
+    }
+
     /// A variable that must be set. Blank is not set.
     pub fn required<T, E: fmt::Display>(
         &mut self,
@@ -101,3 +106,4 @@ groups!(A a, B b, C c);
 groups!(A a, B b, C c, D d);
 groups!(A a, B b, C c, D d, E e);
 groups!(A a, B b, C c, D d, E e, F f);
+groups!(A a, B b, C c, D d, E e, F f, G g);

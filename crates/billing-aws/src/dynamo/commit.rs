@@ -2,7 +2,7 @@
 
 use super::expression::{Expression, Guard, check, upsert};
 use super::{DynamoStore, corrupt, failed, millis, text};
-use crate::item::{BillingKeyRow, CorruptRow, EventRow, InvoiceRow, Row, SubscriptionRow, decode, encode};
+use crate::item::{BillingKeyRow, CorruptRow, EventRow, InvoiceRow, Row, SessionRow, SubscriptionRow, decode, encode};
 use crate::tables::Table;
 use aws_sdk_dynamodb::error::{BuildError, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -12,7 +12,9 @@ use aws_sdk_dynamodb::types::{
 };
 use billing_core::event::Event;
 use billing_core::subscription::SubscriptionKey;
-use billing_flows::ports::{Changes, CommitError, Conflict, Expect, KeyChange, StoreError, SubscriptionChange};
+use billing_flows::ports::{
+    Changes, CommitError, Conflict, Expect, KeyChange, SessionChange, StoreError, SubscriptionChange,
+};
 use std::collections::HashMap;
 
 /// The order of a transaction's actions: a cancellation tells its reasons in it.
@@ -21,6 +23,7 @@ enum Part {
     Invoice,
     Subscription,
     Key,
+    Session,
     Event,
 }
 
@@ -72,6 +75,7 @@ impl DynamoStore {
             (Table::Invoices, !changes.invoices.is_empty()),
             (Table::Subscriptions, changes.subscription.is_some()),
             (Table::BillingKeys, changes.key.is_some()),
+            (Table::Sessions, changes.session.is_some()),
             (Table::Events, !changes.events.is_empty()),
         ];
         let names: Vec<&str> =
@@ -94,6 +98,9 @@ impl DynamoStore {
         }
         if let Some(change) = &changes.key {
             actions.push((Part::Key, self.key_action(change)?));
+        }
+        if let Some(change) = &changes.session {
+            actions.push((Part::Session, self.session_action(change)?));
         }
         for event in &changes.events {
             actions.push((Part::Event, self.event_action(event)?));
@@ -146,6 +153,39 @@ impl DynamoStore {
                     values: HashMap::from([
                         (":deleted".to_owned(), text("DELETED")),
                         (":active".to_owned(), text("ACTIVE")),
+                    ]),
+                };
+                self.update(table, made, false)
+            }
+        }
+    }
+
+    fn session_action(&self, change: &SessionChange) -> Result<TransactWriteItem, Unwritable> {
+        let table = Table::Sessions;
+        match change {
+            SessionChange::Open(new) => {
+                self.update(table, upsert(table, encode::<SessionRow>(new)?, Guard::Absent), false)
+            }
+            SessionChange::Complete { id, done } => {
+                let method = serde_dynamo::to_attribute_value(&done.method).map_err(|_| CorruptRow {
+                    table,
+                    key: id.to_string(),
+                    field: "method".to_owned(),
+                })?;
+                let made = Expression {
+                    key: HashMap::from([("sessionId".to_owned(), text(id.as_str()))]),
+                    update: "SET #done = :done, #key = :key, #method = :method".to_owned(),
+                    condition: "attribute_exists(#id) AND attribute_not_exists(#done)".to_owned(),
+                    names: HashMap::from([
+                        ("#id".to_owned(), "sessionId".to_owned()),
+                        ("#done".to_owned(), "doneAt".to_owned()),
+                        ("#key".to_owned(), "billingKey".to_owned()),
+                        ("#method".to_owned(), "method".to_owned()),
+                    ]),
+                    values: HashMap::from([
+                        (":done".to_owned(), millis(done.at)),
+                        (":key".to_owned(), text(done.billing_key.expose())),
+                        (":method".to_owned(), method),
                     ]),
                 };
                 self.update(table, made, false)
@@ -226,6 +266,7 @@ fn cancelled(parts: &[Part], reasons: &[CancellationReason], action: impl Fn() -
             on_invoice: has(Part::Invoice),
             on_subscription: has(Part::Subscription),
             on_key: has(Part::Key),
+            on_session: has(Part::Session),
             on_event: has(Part::Event),
         }),
         Err(error) => corrupt(action(), error).into(),

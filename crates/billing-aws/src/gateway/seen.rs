@@ -7,11 +7,11 @@ use billing_core::id::PaymentId;
 use billing_core::invoice::Proof;
 use billing_core::private::Private;
 use billing_core::settlement::Charged;
-use billing_flows::ports::{AskError, CancellationSeen, CancellationStatus, KeySeen, PaymentSeen, SeenStatus};
+use billing_flows::ports::{AskError, CancellationSeen, CancellationStatus, KeySeen, Mode, PaymentSeen, SeenStatus};
 use jiff::Timestamp;
 use portone::{
-    BillingKeyInfo, BillingKeyMethod, BillingKeyStatus, Cancellation, CancellationDetails, Card, Channel, Payment,
-    PaymentStatus, Personal,
+    BillingKeyInfo, BillingKeyMethod, BillingKeyStatus, Cancellation, CancellationDetails, Card, Channel, ChannelKind,
+    Payment, PaymentStatus, Personal,
 };
 
 /// The trigger of a cancellation that the customer's bank forced.
@@ -128,6 +128,8 @@ pub(super) fn billing_key(key: BillingKeyInfo) -> Result<KeySeen, AskError> {
     Ok(KeySeen {
         billing_key: BillingKey::new(key.billing_key.expose()),
         is_issued: key.status == BillingKeyStatus::Issued,
+        store_id: key.store_id.as_str().to_owned(),
+        mode: mode_of(&key.channels),
         customer_id: key.customer.id,
         customer_name: private(key.customer.name),
         customer_email: private(key.customer.email),
@@ -138,6 +140,17 @@ pub(super) fn billing_key(key: BillingKeyInfo) -> Result<KeySeen, AskError> {
         pg,
         issue_id: key.issue_id,
     })
+}
+
+/// The mode of all channels of a key. A key of several channels may be charged through any of them, so one that differs leaves none.
+fn mode_of(channels: &[Channel]) -> Option<Mode> {
+    let mode = |channel: &Channel| match &channel.kind {
+        ChannelKind::Live => Some(Mode::Live),
+        ChannelKind::Test => Some(Mode::Test),
+        ChannelKind::Other(_) => None,
+    };
+    let first = channels.first().and_then(mode);
+    first.filter(|_| channels.iter().all(|channel| mode(channel) == first))
 }
 
 /// The kind of method. `PayPal` tells nothing about it; for the rest, what is not told is most likely a card.

@@ -6,7 +6,7 @@ use billing_core::id::{StoreId, UserId};
 use billing_core::money::{Currency, Money};
 use billing_core::private::Private;
 use billing_core::subscription::{Customer, Method};
-use billing_flows::ports::{CancellationStatus, Cursor, ListedBy, Page, PaymentSeen, SeenStatus};
+use billing_flows::ports::{CancellationStatus, Cursor, ListedBy, Mode, Page, PaymentSeen, SeenStatus};
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,6 +46,7 @@ async fn gateway_at(base_url: String, secrets: &[&'static str]) -> PortOneGatewa
     let config = PortOne {
         store_id: StoreId::new("store-1").unwrap(),
         api_secret_id: "b/api".to_owned(),
+        mode: Mode::Test,
         base_url: Some(base_url),
         read_timeout: Duration::from_millis(500),
         connect_timeout: Duration::from_secs(1),
@@ -420,6 +421,22 @@ async fn a_card_is_seen_by_its_last_digits() {
     assert_eq!((seen.customer_id.as_deref(), seen.issue_id.as_deref()), (Some("user_456"), Some("issue1")));
     assert_eq!(seen.customer_email.unwrap().expose(), "kim@example.com");
     assert_eq!(seen.issued_at, at("2026-11-17T00:00:00Z"), "in whole milliseconds, as the row's key");
+}
+
+#[tokio::test]
+async fn the_mode_of_a_key_is_that_of_all_its_channels_or_none() {
+    for (kinds, mode) in [
+        (vec!["LIVE"], Some(Mode::Live)),
+        (vec!["TEST", "TEST"], Some(Mode::Test)),
+        (vec!["LIVE", "TEST"], None),
+        (vec!["REHEARSAL"], None),
+        (vec![], None),
+    ] {
+        let channels: Vec<Value> =
+            kinds.iter().map(|kind| json!({ "type": kind, "pgProvider": "TOSSPAYMENTS" })).collect();
+        let seen = key_seen(json!({ "channels": channels })).await;
+        assert_eq!((seen.mode, seen.store_id.as_str()), (mode, "store-1"), "{kinds:?}");
+    }
 }
 
 #[tokio::test]

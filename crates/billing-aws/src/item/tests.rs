@@ -1,5 +1,5 @@
 use super::*;
-use billing_core::billing_key::{BillingKey, CardInfo, KeyStatus, MethodKind, RegisteredKey};
+use billing_core::billing_key::{BillingKey, CardInfo, KeyStatus, MethodKind, MethodLabel, RegisteredKey};
 use billing_core::calendar::Period;
 use billing_core::decline::{Decline, Pg};
 use billing_core::event::{Cause, EventKind};
@@ -10,6 +10,7 @@ use billing_core::notice::{Bought, Notice, NoticeBody};
 use billing_core::plan::{Locale, PlanType};
 use billing_core::private::Private;
 use billing_core::refund::{CallerKey, Refund, RefundOutcome, RefundReason};
+use billing_core::session::{Done, Purpose, Session, SessionId};
 use billing_core::subscription::{Customer, Method, State, Subscription, SubscriptionKey};
 use serde_json::{Value, json};
 
@@ -157,6 +158,30 @@ fn registered() -> RegisteredKey {
     }
 }
 
+fn session() -> Session {
+    Session {
+        id: SessionId::new("csPFNJLSTQQMB6BXZH6CT6HLVQTQR5MK7O").unwrap(),
+        user_id: key().user_id,
+        purpose: Purpose::Subscribe {
+            subscription_id: key().id,
+            plan: PlanType::Standard,
+            seats: 3,
+            monthly: won(30_000),
+            trial_days: 14,
+        },
+        customer: customer(),
+        locale: Locale::Ko,
+        request: "FINGERPRINT".to_owned(),
+        created_at: at("2026-11-17T09:00:00+09:00"),
+        expires_at: at("2026-11-17T10:00:00+09:00"),
+        done: Some(Done {
+            at: at("2026-11-17T09:04:00+09:00"),
+            billing_key: BillingKey::new("billing-key-1"),
+            method: MethodLabel { kind: MethodKind::Card, name: Some("신한카드".to_owned()), last4: None },
+        }),
+    }
+}
+
 /// A row as it is stored: without its `NULL`s.
 fn stored<R: Row>(core: &R::Core) -> Attributes {
     let mut attributes = encode::<R>(core).unwrap();
@@ -193,6 +218,19 @@ fn rows_are_stored_under_the_tables_names() {
     insta::assert_json_snapshot!("invoice", shown::<InvoiceRow>(&invoice(charging)));
     insta::assert_json_snapshot!("event", shown::<EventRow>(&event()));
     insta::assert_json_snapshot!("billing_key", shown::<BillingKeyRow>(&registered()));
+    insta::assert_json_snapshot!("session", shown::<SessionRow>(&session()));
+}
+
+#[test]
+fn a_session_lacks_nothing_of_what_it_claims_to_be() {
+    for name in ["monthlyAmount", "planType", "teamSeats", "trialDays", "billingKey", "method", "expiresAt"] {
+        let mut row = stored::<SessionRow>(&session());
+        row.remove(name).unwrap();
+        assert_eq!(decode::<SessionRow>(row).unwrap_err().field, name);
+    }
+    let mut row = stored::<SessionRow>(&session());
+    row.remove("ttl").unwrap();
+    assert_eq!(decode::<SessionRow>(row).unwrap(), session());
 }
 
 #[test]

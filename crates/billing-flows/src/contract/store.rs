@@ -16,6 +16,7 @@ mod listings;
 mod notices;
 mod rows;
 mod sample;
+mod sessions;
 
 pub use commits::*;
 pub use due::*;
@@ -23,6 +24,7 @@ pub use keys::*;
 pub use listings::*;
 pub use notices::*;
 pub use rows::*;
+pub use sessions::*;
 
 use crate::ports::{Changes, CommitError, Conflict, Cursor, Page, Store};
 use futures::future::join_all;
@@ -76,6 +78,11 @@ macro_rules! store_contract {
             a_key_is_deleted_once
             a_key_has_an_owner_even_when_it_is_deleted
             a_key_and_its_subscription_change_together
+            // Sessions.
+            a_session_comes_back_as_it_was_written
+            a_session_is_opened_once
+            a_session_is_completed_once
+            what_a_checkout_begins_is_written_as_a_whole
             // Notices.
             of_fifty_notifiers_one_claims_a_notice
             a_claimed_notice_is_free_again_when_its_lease_ends

@@ -5,6 +5,7 @@ use billing_core::billing_key::RegisteredKey;
 use billing_core::change::{Upgrade, Wishes};
 use billing_core::event::Event;
 use billing_core::invoice::{self, Invoice};
+use billing_core::session::{Done, Session};
 use billing_core::subscription::{self, Subscription};
 
 /// A moment to the millisecond.
@@ -64,6 +65,21 @@ pub(super) fn invoice(row: &Invoice) -> Invoice {
 /// A billing key as it is read back.
 pub(super) fn key(row: &RegisteredKey) -> RegisteredKey {
     RegisteredKey { created_at: moment(row.created_at), ..row.clone() }
+}
+
+/// A checkout session as it is read back.
+pub(super) fn session(row: &Session) -> Session {
+    Session {
+        created_at: moment(row.created_at),
+        expires_at: moment(row.expires_at),
+        done: row.done.as_ref().map(done),
+        ..row.clone()
+    }
+}
+
+/// How a checkout session was completed, as it is read back.
+pub(super) fn done(row: &Done) -> Done {
+    Done { at: moment(row.at), ..row.clone() }
 }
 
 /// An event as it is read back. A notice is kept in its written form.

@@ -4,8 +4,8 @@ use super::kept;
 use super::pages::{Listing, Position, sortable};
 use super::{Faults, breathe, lock};
 use crate::ports::{
-    BookLine, Changes, CommitError, Conflict, Cursor, Expect, KeyChange, MAX_CLAIMS, NoticeClaim, Page, Store,
-    StoreError, SubscriptionChange,
+    BookLine, Changes, CommitError, Conflict, Cursor, Expect, KeyChange, MAX_CLAIMS, NoticeClaim, Page, SessionChange,
+    Store, StoreError, SubscriptionChange,
 };
 use billing_core::Timestamp;
 use billing_core::billing_key::{BillingKey, KeyStatus, RegisteredKey};
@@ -14,6 +14,7 @@ use billing_core::event::{Event, EventKey};
 use billing_core::guard::Guard;
 use billing_core::id::{PaymentId, UserId};
 use billing_core::invoice::{Invoice, State};
+use billing_core::session::{Session, SessionId};
 use billing_core::subscription::{Subscription, SubscriptionKey};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -57,14 +58,18 @@ struct Tables {
     due: BTreeSet<(u8, Timestamp, SubscriptionKey)>,
     invoices: BTreeMap<PaymentId, Invoice>,
     keys: BTreeMap<(UserId, Timestamp), RegisteredKey>,
+    sessions: BTreeMap<SessionId, Session>,
     events: BTreeMap<EventKey, EventRow>,
 }
 
 impl fmt::Debug for Tables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (subscriptions, invoices) = (self.subscriptions.len(), self.invoices.len());
-        let (keys, events) = (self.keys.len(), self.events.len());
-        write!(f, "Tables({subscriptions} subscriptions, {invoices} invoices, {keys} keys, {events} events)")
+        let (keys, sessions, events) = (self.keys.len(), self.sessions.len(), self.events.len());
+        write!(
+            f,
+            "Tables({subscriptions} subscriptions, {invoices} invoices, {keys} keys, {sessions} sessions, {events} events)"
+        )
     }
 }
 
@@ -134,6 +139,11 @@ impl MemoryStore {
         lock(&self.tables).keys.values().cloned().collect()
     }
 
+    /// Every checkout session, by id.
+    pub fn all_sessions(&self) -> Vec<Session> {
+        lock(&self.tables).sessions.values().cloned().collect()
+    }
+
     /// When an event was marked as mailed, if it was.
     pub fn mailed_at(&self, event: &EventKey) -> Option<Timestamp> {
         lock(&self.tables).events.get(event).and_then(|row| row.mailed_at)
@@ -152,6 +162,11 @@ impl MemoryStore {
     /// Puts a billing key, whatever was there.
     pub fn put_key(&self, row: &RegisteredKey) {
         lock(&self.tables).keys.insert((row.user_id.clone(), kept::moment(row.created_at)), kept::key(row));
+    }
+
+    /// Puts a checkout session, whatever was there.
+    pub fn put_session(&self, row: &Session) {
+        lock(&self.tables).sessions.insert(row.id.clone(), kept::session(row));
     }
 
     /// Puts an event, neither claimed nor mailed, whatever was there.
@@ -272,12 +287,17 @@ impl Tables {
                 row.is_none_or(|row| row.status != KeyStatus::Active)
             }
         });
+        let on_session = changes.session.as_ref().is_some_and(|change| match change {
+            SessionChange::Open(row) => self.sessions.contains_key(&row.id),
+            SessionChange::Complete { id, .. } => self.sessions.get(id).is_none_or(|row| row.done.is_some()),
+        });
         let on_event = changes.events.iter().any(|event| self.events.contains_key(&event.key()));
         let conflict = Conflict {
             on_invoice: first_unmet.is_some(),
             invoice: first_unmet.flatten().cloned().map(Box::new),
             on_subscription,
             on_key,
+            on_session,
             on_event,
         };
         (conflict != Conflict::default()).then_some(conflict)
@@ -316,6 +336,17 @@ impl Tables {
             Some(KeyChange::Delete { user_id, created_at }) => {
                 if let Some(row) = self.keys.get_mut(&(user_id.clone(), kept::moment(*created_at))) {
                     row.status = KeyStatus::Deleted;
+                }
+            }
+            None => {}
+        }
+        match &changes.session {
+            Some(SessionChange::Open(row)) => {
+                self.sessions.insert(row.id.clone(), kept::session(row));
+            }
+            Some(SessionChange::Complete { id, done }) => {
+                if let Some(row) = self.sessions.get_mut(id) {
+                    row.done = Some(kept::done(done));
                 }
             }
             None => {}
@@ -435,6 +466,10 @@ impl Store for MemoryStore {
             rows.map(|row| (vec![sortable(row.created_at)], row.clone())).collect()
         })
         .await
+    }
+
+    async fn session(&self, id: &SessionId) -> Result<Option<Session>, StoreError> {
+        self.request("session", |tables| Ok(tables.sessions.get(id).cloned())).await
     }
 
     async fn record(&self, event: &Event) -> Result<bool, StoreError> {

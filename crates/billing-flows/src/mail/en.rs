@@ -5,7 +5,7 @@ use billing_core::billing_key::{MethodKind, MethodLabel};
 use billing_core::calendar::{Period, date_at, seoul};
 use billing_core::decline::Reason;
 use billing_core::money::Money;
-use billing_core::notice::{Bought, EndReason, Notice, NoticeBody};
+use billing_core::notice::{Begun, Bought, EndReason, Notice, NoticeBody};
 use billing_core::plan::month_in_english;
 use billing_core::{Date, Timestamp};
 
@@ -21,6 +21,7 @@ pub(super) fn letter(notice: &Notice) -> Letter {
         NoticeBody::SubscriptionEnded { plan_name, reason, unpaid, ended_at } => {
             ended(plan_name, *reason, unpaid.as_ref(), *ended_at)
         }
+        NoticeBody::SubscriptionStarted { begun } => started(begun),
         NoticeBody::MethodRegistered { method, at } => registered(method, *at),
         NoticeBody::MethodRemoved { method, at } => removed(method, *at),
         NoticeBody::Refunded { bought, refunded, total_refunded, at } => {
@@ -207,6 +208,61 @@ fn ended(plan_name: &str, reason: EndReason, unpaid: Option<&Bought>, ended_at: 
         paragraphs,
         facts,
         closing: vec![closing.to_owned()],
+        ..empty()
+    }
+}
+
+fn started(begun: &Begun) -> Letter {
+    let plan = clean::name(&begun.plan_name);
+    let monthly = begun.monthly;
+    let (subject, what, lines) = match begun.trial_end {
+        Some(end) => (
+            format!("Your {plan} subscription has started: first payment on {}", day(begun.first_charge_at)),
+            format!("Your {plan} subscription has started. It is free until {}.", moment(end)),
+            [
+                format!(
+                    "When the trial is over, your payment method is charged automatically, and from then on {monthly} on the 1st of every month."
+                ),
+                "If you cancel before the first payment, you will not be charged.".to_owned(),
+            ],
+        ),
+        None => (
+            format!("Your {plan} subscription has started"),
+            format!("Your {plan} subscription has started. Thank you."),
+            [
+                format!(
+                    "You will get a receipt once it is paid. From then on {monthly} is charged automatically on the 1st of every month."
+                ),
+                "You can cancel at any time. Once you have, no further payment is charged.".to_owned(),
+            ],
+        ),
+    };
+    let mut facts = vec![
+        Fact::new("Subscription", &plan),
+        Fact::new("Seats", &begun.seats),
+        Fact::new("Price per month", &monthly),
+        Fact::new("Payment method", &method_name(&begun.method)),
+    ];
+    facts.extend(begun.trial_end.map(|end| Fact::new("Trial ends", &moment(end))));
+    facts.push(Fact::new("First period", &period(begun.first_period)));
+    facts.push(Fact::strong("First payment", &begun.first_charge));
+    let vat = begun.first_charge.vat_included();
+    if !vat.is_zero() {
+        facts.push(Fact::new("VAT included", &vat));
+    }
+    Letter {
+        subject,
+        preheader: what.clone(),
+        kind: "Subscription started",
+        title: "Your subscription has started",
+        paragraphs: vec![what],
+        next: Some(Next {
+            heading: format!("First payment: {} on {}", begun.first_charge, date(date_at(begun.first_charge_at))),
+            lines: lines.into(),
+            link: Link { words: "Manage or cancel", target: Target::Manage },
+        }),
+        facts,
+        closing: vec!["If this was not you, please write to us right away at the address below.".to_owned()],
         ..empty()
     }
 }

@@ -5,7 +5,7 @@ use billing_core::billing_key::{MethodKind, MethodLabel};
 use billing_core::calendar::{Period, date_at, seoul};
 use billing_core::decline::Reason;
 use billing_core::money::Money;
-use billing_core::notice::{Bought, EndReason, Notice, NoticeBody};
+use billing_core::notice::{Begun, Bought, EndReason, Notice, NoticeBody};
 use billing_core::{Date, Timestamp};
 
 /// Writes a notice's mail.
@@ -20,6 +20,7 @@ pub(super) fn letter(notice: &Notice) -> Letter {
         NoticeBody::SubscriptionEnded { plan_name, reason, unpaid, ended_at } => {
             ended(plan_name, *reason, unpaid.as_ref(), *ended_at)
         }
+        NoticeBody::SubscriptionStarted { begun } => started(begun),
         NoticeBody::MethodRegistered { method, at } => registered(method, *at),
         NoticeBody::MethodRemoved { method, at } => removed(method, *at),
         NoticeBody::Refunded { bought, refunded, total_refunded, at } => {
@@ -200,6 +201,61 @@ fn ended(plan_name: &str, reason: EndReason, unpaid: Option<&Bought>, ended_at: 
         paragraphs,
         facts,
         closing: vec![closing.to_owned()],
+        ..empty()
+    }
+}
+
+fn started(begun: &Begun) -> Letter {
+    let plan = clean::name(&begun.plan_name);
+    let monthly = begun.monthly;
+    let (subject, what, lines) = match begun.trial_end {
+        Some(end) => (
+            format!("{plan} 구독 시작: 첫 결제는 {}입니다", day(begun.first_charge_at)),
+            format!("{plan} 구독이 시작되었습니다. {}까지 무료로 이용하실 수 있습니다.", moment(end)),
+            [
+                format!(
+                    "무료 이용이 끝나면 등록하신 결제 수단으로 자동 결제되고, 그 뒤로는 매월 1일에 월 요금 {monthly}씩 결제됩니다."
+                ),
+                "첫 결제 전에 해지하시면 요금이 결제되지 않습니다.".to_owned(),
+            ],
+        ),
+        None => (
+            format!("{plan} 구독이 시작되었습니다"),
+            format!("{plan} 구독이 시작되었습니다. 이용해 주셔서 감사합니다."),
+            [
+                format!(
+                    "결제가 끝나면 영수증을 보내 드립니다. 그 뒤로는 매월 1일에 월 요금 {monthly}씩 자동 결제됩니다."
+                ),
+                "언제든지 해지하실 수 있으며, 해지하시면 다음 결제일부터 요금이 결제되지 않습니다.".to_owned(),
+            ],
+        ),
+    };
+    let mut facts = vec![
+        Fact::new("구독", &plan),
+        Fact::new("좌석 수", &format!("{}개", begun.seats)),
+        Fact::new("월 요금", &monthly),
+        Fact::new("결제 수단", &method_name(&begun.method)),
+    ];
+    facts.extend(begun.trial_end.map(|end| Fact::new("무료 이용 종료", &moment(end))));
+    facts.push(Fact::new("첫 이용 기간", &period(begun.first_period)));
+    facts.push(Fact::strong("첫 결제 금액", &begun.first_charge));
+    let vat = begun.first_charge.vat_included();
+    if !vat.is_zero() {
+        facts.push(Fact::new("부가세 포함", &vat));
+    }
+    Letter {
+        subject,
+        preheader: what.clone(),
+        kind: "구독 시작",
+        title: "구독이 시작되었습니다",
+        paragraphs: vec![what],
+        next: Some(Next {
+            heading: format!("첫 결제: {}, {}", date(date_at(begun.first_charge_at)), begun.first_charge),
+            lines: lines.into(),
+            link: Link { words: "구독 관리 및 해지하기", target: Target::Manage },
+        }),
+        facts,
+        closing: vec!["직접 신청하지 않으셨다면 아래 문의처로 바로 알려 주세요.".to_owned()],
         ..empty()
     }
 }

@@ -4,7 +4,7 @@ use billing_core::calendar::moment;
 use billing_core::decline::{Reason, Severity};
 use billing_core::id::PaymentId;
 use billing_core::money::{Currency, Money};
-use billing_core::notice::{Bought, EndReason, NoticeBody};
+use billing_core::notice::{Begun, Bought, EndReason, NoticeBody};
 use billing_core::private::Private;
 use billing_core::{Date, Timestamp};
 use std::collections::BTreeSet;
@@ -96,6 +96,18 @@ fn bodies() -> Vec<(&'static str, NoticeBody)> {
         unpaid,
         ended_at: at(ended_at),
     };
+    let started = |trial_end: Option<&str>, first: &str, first_charge: Money| NoticeBody::SubscriptionStarted {
+        begun: Begun {
+            plan_name: "Standard".to_owned(),
+            seats: 3,
+            monthly: Money::new(30_000, first_charge.currency()).unwrap(),
+            method: card(),
+            trial_end: trial_end.map(at),
+            first_charge_at: at(first),
+            first_charge,
+            first_period: Period::parse("2026-12-09").unwrap(),
+        },
+    };
     vec![
         ("receipt", receipt(krw(30_000), Some("https://receipt.example/r?id=1&lang=ko"), Some("2027-01-01"))),
         ("receipt_in_dollars_the_last", receipt(Money::new(3_000, Currency::Usd).unwrap(), None, None)),
@@ -114,6 +126,14 @@ fn bodies() -> Vec<(&'static str, NoticeBody)> {
             ended(EndReason::PaymentFailed, Some(bought(krw(30_000))), "2026-12-06T10:00:04+09:00"),
         ),
         ("subscription_ended_canceled", ended(EndReason::Canceled, None, "2027-01-01T10:00+09:00")),
+        (
+            "subscription_started_with_a_trial",
+            started(Some("2026-12-09T12:00+09:00"), "2026-12-10T10:00+09:00", krw(22_258)),
+        ),
+        (
+            "subscription_started_in_dollars",
+            started(None, "2026-12-09T12:00+09:00", Money::new(2_225, Currency::Usd).unwrap()),
+        ),
         ("method_registered", NoticeBody::MethodRegistered { method: card(), at: at("2026-11-22T09:05+09:00") }),
         ("method_removed", NoticeBody::MethodRemoved { method: card(), at: at("2026-11-23T00:05+09:00") }),
         ("refunded_in_full", refund(30_000, 30_000)),
@@ -148,6 +168,10 @@ fn hostile(text: &str) -> Vec<Mail> {
                 if let Some(bought) = unpaid {
                     bought.plan_name = text.to_owned();
                 }
+            }
+            NoticeBody::SubscriptionStarted { begun } => {
+                begun.plan_name = text.to_owned();
+                begun.method = method.clone();
             }
             NoticeBody::MethodRegistered { method: label, .. } | NoticeBody::MethodRemoved { method: label, .. } => {
                 *label = method.clone();

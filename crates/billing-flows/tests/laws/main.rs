@@ -13,6 +13,7 @@ mod crashes;
 mod declines;
 mod due_by;
 mod dunning;
+mod enrol;
 mod identity;
 mod notify;
 mod one_writer;

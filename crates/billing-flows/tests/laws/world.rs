@@ -20,7 +20,7 @@ use billing_flows::fake::{
 use billing_flows::mail::Sender;
 use billing_flows::notify::{Notified, notify};
 use billing_flows::plan_run::{plan_run, plan_shard};
-use billing_flows::ports::{Clock, CollectMessage, Gateway, KeySeen, PaymentSeen, SeenStatus};
+use billing_flows::ports::{Clock, CollectMessage, Gateway, KeySeen, Mode, PaymentSeen, SeenStatus};
 use billing_flows::receive_webhook::{Hint, KeyHint, PaymentHint, Received, Webhook};
 use billing_flows::{Billing, FlowError, Settings};
 use jiff::SignedDuration;
@@ -79,7 +79,12 @@ impl World {
             gateway: gateway.clone(),
             clock: clock.clone(),
             telemetry: telemetry.clone(),
-            settings: Settings { store_id: store_id(), catalogue: catalogue(), ladder: Ladder::default() },
+            settings: Settings {
+                store_id: store_id(),
+                mode: Mode::Live,
+                catalogue: catalogue(),
+                ladder: Ladder::default(),
+            },
         };
         let (queue, mailer) = (MemoryQueue::default(), MemoryMailer::default());
         Self { clock, store, gateway, queue, mailer, telemetry, billing }
@@ -372,6 +377,8 @@ pub(crate) fn issued(key: &str, issued_at: &str) -> KeySeen {
     KeySeen {
         billing_key: BillingKey::new(key),
         is_issued: true,
+        store_id: store_id().to_string(),
+        mode: Some(Mode::Live),
         customer_id: Some(standard().key.user_id.to_string()),
         customer_name: Some(Private::new(NAME)),
         customer_email: Some(Private::new(EMAIL)),

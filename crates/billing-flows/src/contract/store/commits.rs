@@ -1,6 +1,6 @@
 //! Transactions: all or nothing, and the loser learns why.
 
-use super::sample::{at, attempt, december, event, full_key, invoice, key, moved, subscription};
+use super::sample::{at, attempt, december, event, full_key, full_session, invoice, key, moved, opens, subscription};
 use super::sample::{checks, claimed, creates, deletes, puts, records, registers, replaces, together, writes};
 use super::sample::{on_event, on_invoice, on_key, on_subscription};
 use super::{commit, conflict, race, write};
@@ -172,6 +172,7 @@ pub async fn a_conflict_names_every_unmet_expectation_and_the_first_invoice(stor
         puts(&second),
         creates(&active),
         registers(&full_key("user_1", "billing-key-1", at("01T10:00:00"))),
+        opens(&full_session("cs1")),
         records(&[event("subject", "1")]),
     ]);
     write(store, there.clone()).await;
@@ -180,6 +181,7 @@ pub async fn a_conflict_names_every_unmet_expectation_and_the_first_invoice(stor
         on_invoice: true,
         on_subscription: true,
         on_key: true,
+        on_session: true,
         on_event: true,
     };
     assert_eq!(conflict(store, &there).await, all);

@@ -14,7 +14,7 @@ use billing_core::event::{Cause, Event, EventKind};
 use billing_core::id::PaymentId;
 use billing_core::invoice::{Attempt, Invoice, Outcome, State};
 use billing_core::money::Currency;
-use billing_core::notice::{EndReason, Notice, NoticeBody};
+use billing_core::notice::{Begun, EndReason, Notice, NoticeBody};
 use billing_core::plan::Locale;
 use billing_core::private::Private;
 use billing_core::subscription::{self, Subscription};
@@ -64,10 +64,10 @@ pub async fn an_event_comes_back_as_it_was_written(store: &impl Store) {
         written.push(Event { kind, ..event("subject", &format!("{number:02}")) });
     }
     let causes = [Cause::Webhook("wh:1".to_owned()), Cause::Api("req 1".to_owned()), Cause::Reconcile(String::new())];
-    for (number, cause) in (20..).zip(causes) {
+    for (number, cause) in (50..).zip(causes) {
         written.push(Event { cause, ..event("subject", &format!("{number}")) });
     }
-    for (number, body) in (30..).zip(notices()) {
+    for (number, body) in (60..).zip(notices()) {
         let name = (number % 2 == 0).then(|| Private::new("김민수"));
         let locale = if number % 2 == 0 { Locale::Ko } else { Locale::En };
         written.push(Event {
@@ -186,6 +186,12 @@ fn notices() -> Vec<NoticeBody> {
     let failed = |reason, retried| NoticeBody::PaymentFailed { bought: bought.clone(), reason, retried, until: then };
     let ended =
         |reason, unpaid| NoticeBody::SubscriptionEnded { plan_name: "Pro".to_owned(), reason, unpaid, ended_at: then };
+    let started = |trial_end| {
+        let (first_charge_at, first_charge, first_period) = (then, won(29_700), december());
+        let (plan_name, seats, monthly, method) = ("Pro".to_owned(), 3, won(29_700), label());
+        let begun = Begun { plan_name, seats, monthly, method, trial_end, first_charge_at, first_charge, first_period };
+        NoticeBody::SubscriptionStarted { begun }
+    };
     let receipt = |receipt_url, next_billing| NoticeBody::Receipt {
         bought: bought.clone(),
         vat: won(2_700),
@@ -201,6 +207,8 @@ fn notices() -> Vec<NoticeBody> {
         NoticeBody::UpgradeFailed { bought: bought.clone(), reason: Reason::LimitExceeded },
         ended(EndReason::PaymentFailed, Some(bought.clone())),
         ended(EndReason::Canceled, None),
+        started(Some(then)),
+        started(None),
         NoticeBody::MethodRegistered { method: label(), at: then },
         NoticeBody::MethodRemoved {
             method: MethodLabel { kind: MethodKind::Paypal, name: None, last4: None },

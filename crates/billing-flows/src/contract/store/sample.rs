@@ -1,6 +1,6 @@
 //! Rows to test with: `full` ones have every field set, `bare` ones none that may be left out.
 
-use crate::ports::{Changes, Conflict, Expect, KeyChange, SubscriptionChange};
+use crate::ports::{Changes, Conflict, Expect, KeyChange, SessionChange, SubscriptionChange};
 use billing_core::Timestamp;
 use billing_core::billing_key::{BillingKey, CardInfo, KeyStatus, MethodKind, MethodLabel, RegisteredKey};
 use billing_core::calendar::Period;
@@ -13,6 +13,7 @@ use billing_core::money::{Currency, Money};
 use billing_core::plan::{Locale, PlanType, Terms};
 use billing_core::private::Private;
 use billing_core::refund::{CallerKey, Refund, RefundOutcome, RefundReason};
+use billing_core::session::{Done, Purpose, Session, SessionId};
 use billing_core::subscription::{self, Customer, Method, Subscription, SubscriptionKey};
 
 /// A moment of December 2026, in Seoul.
@@ -294,6 +295,7 @@ pub(super) fn together<const N: usize>(parts: [Changes; N]) -> Changes {
         whole.invoices.extend(part.invoices);
         whole.subscription = whole.subscription.or(part.subscription);
         whole.key = whole.key.or(part.key);
+        whole.session = whole.session.or(part.session);
         whole.events.extend(part.events);
         whole
     })
@@ -309,6 +311,10 @@ pub(super) fn on_subscription() -> Conflict {
 
 pub(super) fn on_key() -> Conflict {
     Conflict { on_key: true, ..Conflict::default() }
+}
+
+pub(super) fn on_session() -> Conflict {
+    Conflict { on_session: true, ..Conflict::default() }
 }
 
 pub(super) fn on_event() -> Conflict {
@@ -372,6 +378,52 @@ pub(super) fn full_key(user_id: &str, billing_key: &str, created_at: Timestamp) 
         issue_id: Some("issue-1".to_owned()),
         ..bare_key(user_id, billing_key, created_at)
     }
+}
+
+/// An open session that begins a subscription.
+pub(super) fn full_session(id: &str) -> Session {
+    Session {
+        id: SessionId::new(id).unwrap(),
+        user_id: user("user_1"),
+        purpose: Purpose::Subscribe {
+            subscription_id: SubscriptionId::new("sub_1").unwrap(),
+            plan: PlanType::Pro,
+            seats: 1_000,
+            monthly: Money::new(Money::MAX_MINOR, Currency::Usd).unwrap(),
+            trial_days: 30,
+        },
+        customer: full_customer(),
+        locale: Locale::En,
+        request: "A fingerprint".to_owned(),
+        created_at: at("01T10:00:00.001"),
+        expires_at: at("01T11:00:00.001"),
+        done: None,
+    }
+}
+
+/// An open session that replaces a method.
+pub(super) fn bare_session(id: &str) -> Session {
+    let subscription_id = SubscriptionId::new("sub_1").unwrap();
+    Session {
+        purpose: Purpose::ReplaceMethod { subscription_id, currency: Currency::Krw },
+        customer: Customer::default(),
+        locale: Locale::Ko,
+        ..full_session(id)
+    }
+}
+
+pub(super) fn done() -> Done {
+    let bare = MethodLabel { kind: MethodKind::Paypal, name: None, last4: None };
+    Done { at: at("01T10:30:00.123"), billing_key: BillingKey::new("billing-key-1"), method: bare }
+}
+
+pub(super) fn opens(session: &Session) -> Changes {
+    Changes { session: Some(SessionChange::Open(session.clone())), ..Changes::default() }
+}
+
+pub(super) fn completes(session: &Session, done: &Done) -> Changes {
+    let change = SessionChange::Complete { id: session.id.clone(), done: done.clone() };
+    Changes { session: Some(change), ..Changes::default() }
 }
 
 pub(super) fn label() -> MethodLabel {
