@@ -5,9 +5,10 @@
 //! one script are inline, under a nonce, and fonts are the system's.
 
 use askama::Template;
+use billing_aws::config::{Checkout, MailFrom};
 use billing_core::decline::Pg;
 use billing_core::money::Money;
-use billing_core::plan::Locale;
+use billing_core::plan::{Catalogue, Locale};
 use billing_core::{Date, Timestamp};
 
 pub mod failure;
@@ -57,6 +58,20 @@ pub struct Site {
     pub privacy_url: Option<String>,
     /// The legal footer: name, business number, address, in one line.
     pub company_line: Option<String>,
+}
+
+impl Site {
+    /// From what is configured for checkouts and for mails.
+    pub fn of(catalogue: &Catalogue, checkout: &Checkout, mail: &MailFrom) -> Self {
+        Self {
+            brand: catalogue.brand().to_owned(),
+            manage_url: mail.manage_url.clone(),
+            support_email: mail.support_email.clone(),
+            terms_url: checkout.terms_url.clone(),
+            privacy_url: checkout.privacy_url.clone(),
+            company_line: mail.company_line.clone(),
+        }
+    }
 }
 
 /// What every page is set in.

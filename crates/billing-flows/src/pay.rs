@@ -123,6 +123,15 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         Ok(queue.send_collect_later(&message, wait).await?)
     }
 
+    /// The invoice of whatever a subscription owes, an upgrade under way included: what is told of a charge that takes too long to be waited for.
+    pub async fn invoice_owed(&self, key: &SubscriptionKey) -> Result<Option<Invoice>, FlowError> {
+        let Some(subscription) = self.store.subscription(key).await? else { return Ok(None) };
+        match subscription.owed() {
+            Some((period, part)) => self.invoice_of(key, period, part).await,
+            None => Ok(None),
+        }
+    }
+
     fn is_due(&self, subscription: &Subscription) -> bool {
         subscription.next_bill_at().is_some_and(|at| at <= self.clock.now())
     }

@@ -12,7 +12,7 @@ use billing_core::decline::Pg;
 use billing_core::event::{Cause, Event, EventKind};
 use billing_core::id::UserId;
 use billing_core::notice::{Notice, NoticeBody};
-use billing_core::subscription::{Customer, Due, Method, State, Subscription};
+use billing_core::subscription::{Customer, Due, Method, State, Subscription, SubscriptionKey};
 use billing_core::{Timestamp, plan::Locale};
 use jiff::SignedDuration;
 
@@ -27,7 +27,45 @@ pub enum SubscribeError {
     Flow(#[from] FlowError),
 }
 
+/// What became of the choice of a payment method.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chosen {
+    /// The subscription is charged with it from now on.
+    Done(Box<Subscription>),
+    /// The customer has no such method that can be charged.
+    NoSuchMethod,
+    /// The subscription has ended.
+    Ended,
+    /// There is no such subscription.
+    Missing,
+}
+
 impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
+    /// Puts one of the customer's registered methods, known by its moment of issue, to a subscription, and has what is owed tried with it at
+    /// once. A repetition finds it done.
+    pub async fn choose_method<Q: Queue>(
+        &self,
+        queue: &Q,
+        key: &SubscriptionKey,
+        issued_at: Timestamp,
+        cause: &Cause,
+    ) -> Result<Chosen, FlowError> {
+        let Some(subscription) = self.store.subscription(key).await? else { return Ok(Chosen::Missing) };
+        if subscription.has_ended() {
+            return Ok(Chosen::Ended);
+        }
+        let rows = self.keys_of(&key.user_id).await?;
+        let row = rows.iter().find(|row| row.created_at.as_millisecond() == issued_at.as_millisecond());
+        let Some(row) = row.filter(|row| row.status == KeyStatus::Active) else { return Ok(Chosen::NoSuchMethod) };
+        let method = method_of(row);
+        let now = self.clock.now();
+        let written =
+            self.change_one(&subscription, cause, |subscription| subscription.with_method(&method, now)).await?;
+        let subscription = written.unwrap_or(subscription);
+        self.collect_now(queue, std::slice::from_ref(&subscription), &row.billing_key, cause).await?;
+        Ok(Chosen::Done(Box::new(subscription)))
+    }
+
     /// Starts a subscription.
     pub async fn start(&self, subscription: Subscription, cause: &Cause) -> Result<(), SubscribeError> {
         let now = self.clock.now();
