@@ -11,12 +11,32 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An HTTP API refuses bodies above 10 MB.
 pub const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 
-/// The routes of the deployed stack, and the function behind each.
-const ROUTES: [(&str, &str, Function); 1] = [("POST", "/api/portone/billing-webhook", Function::Webhook)];
+/// Who may call a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Caller {
+    Anyone,
+    /// Who signs with IAM credentials. The sandbox has no account: it takes every caller for one who did.
+    Signed,
+}
+
+/// The function behind a route of the deployed stack, and who may call it. The customer's side knows its own routes and refuses others.
+fn route(method: &Method, path: &str) -> Option<(Function, Caller)> {
+    match (method, path) {
+        (&Method::POST, "/api/portone/billing-webhook") => Some((Function::Webhook, Caller::Anyone)),
+        (_, "/api/portone/billing-webhook") => None,
+        (_, "/health") => Some((Function::Api, Caller::Anyone)),
+        (_, path) if path.starts_with("/payment/billing/") => Some((Function::Api, Caller::Anyone)),
+        (_, path) if path == "/api/portone/charge" || path.starts_with("/api/billing/") => {
+            Some((Function::Api, Caller::Signed))
+        }
+        _ => None,
+    }
+}
 
 /// The HTTP routes of the deployed stack.
 pub fn router(lambda: Lambda) -> Router {
@@ -24,13 +44,18 @@ pub fn router(lambda: Lambda) -> Router {
 }
 
 async fn serve(State(lambda): State<Lambda>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let Some((_, _, function)) = ROUTES.iter().find(|(verb, path, _)| *verb == method.as_str() && *path == uri.path())
-    else {
+    let Some((function, caller)) = route(&method, uri.path()) else {
         return (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "application/json")], r#"{"message":"Not Found"}"#)
             .into_response();
     };
-    let event = event(&method, &uri, &headers, &body, lambda.now().as_millisecond());
-    match lambda.invoke(*function, event).await.and_then(|answer| response(&answer)) {
+    let mut event = event(&method, &uri, &headers, &body, lambda.now().as_millisecond());
+    if caller == Caller::Signed {
+        event["requestContext"]["authorizer"] = json!({ "iam": {
+            "accessKey": "SANDBOX", "accountId": "000000000000", "callerId": "sandbox", "principalOrgId": null,
+            "userArn": "arn:aws:iam::000000000000:user/sandbox", "userId": "sandbox",
+        } });
+    }
+    match lambda.invoke(function, event).await.and_then(|answer| response(&answer)) {
         Ok(response) => response,
         Err(error) => {
             tracing::error!(%error, "a function failed");
@@ -39,6 +64,9 @@ async fn serve(State(lambda): State<Lambda>, method: Method, uri: Uri, headers: 
         }
     }
 }
+
+/// How many requests this process has taken: with the time it makes another id of each, also after a restart.
+static REQUESTS: AtomicU64 = AtomicU64::new(0);
 
 /// The event of a request. Header names are lower case and doubled headers are joined by commas; a body that is not text is base64.
 pub fn event(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8], at: i64) -> Value {
@@ -53,6 +81,7 @@ pub fn event(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8], at: i
         Err(_) => (STANDARD.encode(body), true),
     };
     let route = format!("{method} {}", uri.path());
+    let number = REQUESTS.fetch_add(1, Ordering::Relaxed);
     json!({
         "version": "2.0",
         "routeKey": route,
@@ -71,7 +100,7 @@ pub fn event(method: &Method, uri: &Uri, headers: &HeaderMap, body: &[u8], at: i
                 "sourceIp": "127.0.0.1",
                 "userAgent": headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("")
             },
-            "requestId": "sandbox",
+            "requestId": format!("sandbox-{at}-{number}"),
             "routeKey": route,
             "stage": "$default",
             "time": "01/Jan/2026:00:00:00 +0000",

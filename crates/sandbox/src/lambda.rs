@@ -15,7 +15,7 @@ use billing_flows::{Billing, ports};
 use charger::planner::PlannerEvent;
 use lambda_http::lambda_runtime::{Context, LambdaEvent};
 use lambda_http::request::LambdaRequest;
-use lambda_http::{Adapter, Request, Service, service_fn};
+use lambda_http::{Adapter, Body, Request, Response, Service, service_fn};
 use reconciler::ReconcilerEvent;
 use serde_json::Value;
 use std::sync::Arc;
@@ -31,6 +31,8 @@ impl ports::Clock for Clock {
 pub enum Function {
     /// λ webhook.
     Webhook,
+    /// λ api.
+    Api,
     /// λ planner.
     Planner,
     /// λ worker.
@@ -46,6 +48,9 @@ pub type Gateway = PortOneGateway<SecretsManager, Clock>;
 
 /// What a function that charges or asks has.
 pub type Desk = Billing<DynamoStore, Gateway, Clock, Tally>;
+
+/// What λ api has.
+pub type ApiDesk = api::Desk<DynamoStore, Gateway, Clock, Tally, SqsQueue, SecretsManager, Clock>;
 
 /// All functions, with their clients.
 #[derive(Debug, Clone)]
@@ -64,6 +69,8 @@ pub struct Functions {
     pub webhook_queue: SqsQueue,
     /// Of the webhook, too.
     pub webhook_secrets: WebhookSecrets<SecretsManager, Clock>,
+    /// Of the customer's side.
+    pub api: ApiDesk,
     /// Of the planner.
     pub planner: (DynamoStore, SqsQueue),
     /// Of the worker.
@@ -95,16 +102,10 @@ impl Lambda {
         let never = || false;
         Ok(match function {
             Function::Webhook => {
-                let request: LambdaRequest = serde_json::from_value(event)?;
-                let handler = |request: Request| async move {
-                    Ok::<_, std::convert::Infallible>(
-                        webhook::handle(&f.webhook, &f.webhook_queue, &f.webhook_secrets, request).await,
-                    )
-                };
-                let mut adapter = Adapter::from(service_fn(handler));
-                let event = LambdaEvent::new(request, Context::default());
-                serde_json::to_value(adapter.call(event).await?)?
+                over_http(event, |request| webhook::handle(&f.webhook, &f.webhook_queue, &f.webhook_secrets, request))
+                    .await?
             }
+            Function::Api => over_http(event, |request| api::handle(&f.api, request)).await?,
             Function::Planner => {
                 let event: PlannerEvent = serde_json::from_value(event)?;
                 let (store, queue) = &f.planner;
@@ -126,4 +127,18 @@ impl Lambda {
             }
         })
     }
+}
+
+/// Invokes a function behind HTTP as its `main` does: through the adapter of `lambda_http`.
+async fn over_http<'a, F>(event: Value, handle: impl Fn(Request) -> F + Clone + Send + 'a) -> anyhow::Result<Value>
+where
+    F: Future<Output = Response<Body>> + Send + 'a,
+{
+    let request: LambdaRequest = serde_json::from_value(event)?;
+    let handler = move |request: Request| {
+        let answered = handle(request);
+        async move { Ok::<_, std::convert::Infallible>(answered.await) }
+    };
+    let mut adapter = Adapter::from(service_fn(handler));
+    Ok(serde_json::to_value(adapter.call(LambdaEvent::new(request, Context::default())).await?)?)
 }

@@ -16,11 +16,12 @@ use aws_sdk_dynamodb::config::Credentials;
 use billing_aws::config::{self, MailFrom, Tables};
 use billing_aws::dynamo::DynamoStore;
 use billing_aws::gateway::PortOneGateway;
-use billing_aws::secrets::{CachedSecret, SecretsManager, WebhookSecrets};
+use billing_aws::secrets::{CachedSecret, CheckoutSecrets, SecretsManager, WebhookSecrets};
 use billing_aws::ses::SesMailer;
 use billing_aws::sqs::SqsQueue;
 use billing_aws::tables::{self, Table};
 use billing_core::Timestamp;
+use billing_core::decline::Pg;
 use billing_core::dunning::Ladder;
 use billing_core::event::EventKind;
 use billing_core::id::StoreId;
@@ -356,6 +357,7 @@ impl Wiring {
             plan_url: format!("{aws}/000000000000/plan"),
         };
         let (_, notifier) = self.sdk("notifier").await?;
+        let (_, api) = self.sdk("api").await?;
         let from = MailFrom {
             address: "billing@sivera.example".to_owned(),
             manage_url: "https://sivera.example/settings/billing".to_owned(),
@@ -364,7 +366,23 @@ impl Wiring {
             configuration_set: None,
         };
         let catalogue = &self.settings.catalogue;
+        let checkout = config::Checkout {
+            public_url: url(self.addresses.api),
+            card: Some(config::CardChannel { key: "channel-key-sandbox-card".to_owned(), pg: Pg::TossPayments }),
+            paypal_channel_key: Some("channel-key-sandbox-paypal".to_owned()),
+            sdk_url: format!("{}/v2/browser-sdk.js", url(self.addresses.portone)),
+            terms_url: None,
+            privacy_url: None,
+            secret_id: CHECKOUT_SECRET_ID.to_owned(),
+        };
         Ok(Lambda::new(Functions {
+            api: api::Desk {
+                billing: self.desk("api").await?,
+                queue: SqsQueue::new(aws_sdk_sqs::Client::new(&api), queues.clone()),
+                secrets: CheckoutSecrets::new(self.secret("api", CHECKOUT_SECRET_ID).await?),
+                site: api::pages::Site::of(catalogue, &checkout, &from),
+                checkout,
+            },
             clock: self.clock.clone(),
             tally: self.tally.clone(),
             webhook: self.desk("webhook").await?,
