@@ -278,7 +278,8 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: C
     async fn change(&self, call: &Call<'_>, key: &SubscriptionKey) -> Result<Response<Body>, Refusal> {
         let body: ChangeBody = call.body()?;
         let cause = call.cause()?;
-        let changed = if is_preview(call)? {
+        let preview = is_preview(call)?;
+        let changed = if preview {
             self.billing.quote_change(key, body.plan_type, body.team_seats).await
         } else {
             let changing = self.billing.change(key, body.plan_type, body.team_seats, &cause);
@@ -292,17 +293,23 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: C
             Changed::NotSold(error) => Err(Refusal::new(Kind::NotSold).saying(sentence(&error))),
             Changed::BanksDown => Err(Refusal::new(Kind::BanksDown)),
             Changed::Refused(refusal) => Err(not_changed(&refusal)),
-            Changed::Free(Change::Unchanged) => Ok(json(200, &json!({ "status": "unchanged" }))),
+            Changed::Free(Change::Unchanged) => Ok(json(200, &json!({ "status": "unchanged", "preview": preview }))),
             Changed::Free(Change::AtOnce(next)) => {
-                Ok(json(200, &json!({ "status": "changed", "charge": null, "terms": view::terms(&next.terms()) })))
+                let terms = view::terms(&next.terms());
+                Ok(json(200, &json!({ "status": "changed", "preview": preview, "charge": null, "terms": terms })))
             }
             Changed::Free(Change::Later(from, next)) => {
                 let terms = next.wishes.next.as_ref().map(view::terms);
-                Ok(json(200, &json!({ "status": "scheduled", "from": from.to_string(), "terms": terms })))
+                let from = from.to_string();
+                Ok(json(200, &json!({ "status": "scheduled", "preview": preview, "from": from, "terms": terms })))
             }
             // A quote is never a change; one that costs something is told as one.
             Changed::Free(Change::Upgrade(upgrade, _)) | Changed::Quoted(upgrade) => {
-                Ok(json(200, &json!({ "status": "quoted", "charge": view::upgrade(&upgrade) })))
+                let terms = view::terms(&upgrade.terms);
+                Ok(json(
+                    200,
+                    &json!({ "status": "changed", "preview": true, "charge": view::upgrade(&upgrade), "terms": terms }),
+                ))
             }
             Changed::Charged(invoice, subscription) => {
                 Ok(upgraded(&invoice, &view::terms(&subscription.terms()), self.billing.clock.now()))
@@ -337,7 +344,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: C
                 CancelAt::Now => self.billing.clock.now(),
                 CancelAt::PeriodEnd => subscription.next_bill_at().unwrap_or(self.billing.clock.now()),
             };
-            let body = json!({ "status": "quoted", "endsAt": view::millis(ends_at), "unused": unused });
+            let body = json!({ "preview": true, "endsAt": view::millis(ends_at), "unused": unused });
             return Ok(json(200, &body));
         }
         let when = match body.at {
@@ -514,7 +521,8 @@ fn upgraded(invoice: &Invoice, terms: &Value, now: Timestamp) -> Response<Body> 
     let tried = Tried { invoice: invoice.clone(), attempt: None };
     match tried.outcome() {
         Some(Outcome::Paid) => {
-            let body = json!({ "status": "changed", "charge": view::invoice(invoice), "terms": terms });
+            let body =
+                json!({ "status": "changed", "preview": false, "charge": view::invoice(invoice), "terms": terms });
             json(200, &body)
         }
         Some(Outcome::Declined(_) | Outcome::Pending | Outcome::Unknown | Outcome::Refused(_) | Outcome::Lost)
