@@ -12,7 +12,7 @@ use billing_core::money::{Currency, Money};
 use billing_core::subscription::Method;
 use billing_flows::Billing;
 use billing_flows::fake::{ManualClock, MemoryQueue, MemoryStore, Recorder};
-use billing_flows::ports::{AskError, ChargeAnswer, ChargeOrder, Gateway, ListedBy, SeenStatus};
+use billing_flows::ports::{AskError, ChargeAnswer, ChargeOrder, Gateway, ListedBy, Mode, SeenStatus};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::time::Duration;
@@ -201,6 +201,7 @@ async fn gateway() -> Real {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let config = PortOne {
         store_id: store_id(),
+        mode: Mode::Test,
         api_secret_id: "secret".to_owned(),
         base_url: Some(format!("http://{}", listener.local_addr().unwrap())),
         read_timeout: Duration::from_secs(5),

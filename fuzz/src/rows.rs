@@ -14,7 +14,8 @@ use billing_aws::dynamo::DynamoStore;
 use billing_core::billing_key::BillingKey;
 use billing_core::event::EventKey;
 use billing_core::id::UserId;
-use billing_flows::ports::{Changes, Expect, KeyChange, Store, SubscriptionChange};
+use billing_core::session::SessionId;
+use billing_flows::ports::{Changes, Expect, KeyChange, SessionChange, Store, SubscriptionChange};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::cell::{LazyCell, RefCell};
@@ -31,13 +32,25 @@ enum Read {
     Owner,
     Claims,
     Conflict,
+    Session,
 }
 
 pub(crate) fn feed(bytes: &[u8]) {
-    use Read::{BookLines, Claims, Conflict, Due, Events, Invoice, Keys, Owner, Subscription, Subscriptions};
+    use Read::{BookLines, Claims, Conflict, Due, Events, Invoice, Keys, Owner, Session, Subscription, Subscriptions};
     let mut input = Input::new(bytes);
-    let read =
-        input.choose(&[Subscription, Invoice, Events, Keys, Subscriptions, Due, BookLines, Owner, Claims, Conflict]);
+    let read = input.choose(&[
+        Subscription,
+        Invoice,
+        Events,
+        Keys,
+        Subscriptions,
+        Due,
+        BookLines,
+        Owner,
+        Claims,
+        Conflict,
+        Session,
+    ]);
     let status = input.choose(&[200, 400, 500]);
     ANSWER.set((status, input.rest().to_vec()));
     let store = STORE.with(|store| (*store).clone());
@@ -53,6 +66,7 @@ pub(crate) fn feed(bytes: &[u8]) {
             Owner => drop(store.key_owner(&BillingKey::new(KEY)).await),
             Claims => drop(store.claim_notices(&[event_key()], now(), now()).await),
             Conflict => conflict(&store).await,
+            Session => session(&store).await,
         }
     });
 }
@@ -90,6 +104,15 @@ async fn events(store: &DynamoStore) {
     let item = REQUEST.take()["Item"].take();
     answer_with(&json!({ "Items": [item] }));
     assert_eq!(store.events_of("inv", None).await.unwrap().items, [read], "written and read again");
+}
+
+async fn session(store: &DynamoStore) {
+    let id = SessionId::new("cs1").unwrap();
+    let answer = store.session(&id).await;
+    let Ok(Some(read)) = answer else { return };
+    let changes = Changes { session: Some(SessionChange::Open(read.clone())), ..Changes::default() };
+    answer_with(&json!({ "Item": written_by(store, &changes).await }));
+    assert_eq!(store.session(&id).await.unwrap(), Some(read), "written and read again");
 }
 
 /// Where a listing goes on comes back from clients and queues, so it is taken or refused.

@@ -4,18 +4,19 @@ use billing_aws::secrets::{CachedSecret, FixedSecret, SecretText, WebhookSecrets
 use billing_core::Timestamp;
 use billing_core::billing_key::BillingKey;
 use billing_core::calendar::Period;
+use billing_core::change::Wishes;
 use billing_core::decline::Pg;
 use billing_core::dunning::Ladder;
 use billing_core::event::Event;
 use billing_core::id::{PaymentId, StoreId, SubscriptionId, UserId};
-use billing_core::invoice::Invoice;
+use billing_core::invoice::{Invoice, Part};
 use billing_core::money::{Currency, Money};
 use billing_core::plan::{Catalogue, Locale, PlanType};
 use billing_core::private::Private;
 use billing_core::subscription::{Customer, Method, State, Subscription, SubscriptionKey};
 use billing_flows::fake::{Behaviour, ManualClock, MemoryQueue, MemoryStore, Recorder, ScriptedGateway};
 use billing_flows::mail::Sender;
-use billing_flows::ports::CollectMessage;
+use billing_flows::ports::{CollectMessage, Mode};
 use billing_flows::{Billing, Settings};
 use std::cell::LazyCell;
 
@@ -43,6 +44,7 @@ pub(crate) fn customer() -> Subscription {
         started: Timestamp::from_second(1_793_000_000).unwrap(),
         trial_end: None,
         cancel_at_period_end: false,
+        wishes: Wishes::default(),
         state: State::Active { next: Some(december()) },
         version: 1,
     }
@@ -54,7 +56,7 @@ pub(crate) fn december() -> Period {
 
 /// The name of what the customer owes for December: `invSK4JET2JFQQ63KUAE2G2AZ2F37H74O2F` in the corpus.
 pub(crate) fn payment_id() -> PaymentId {
-    PaymentId::derive(&store_id(), &customer().key, december(), 0)
+    PaymentId::derive(&store_id(), &customer().key, december(), Part::Period, 0)
 }
 
 /// The message that has December collected.
@@ -82,6 +84,7 @@ thread_local! {
 pub(crate) fn settings() -> Settings {
     Settings {
         store_id: store_id(),
+        mode: Mode::Test,
         catalogue: CATALOGUE.with(|catalogue| (**catalogue).clone()),
         ladder: Ladder::default(),
     }

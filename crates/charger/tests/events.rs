@@ -105,6 +105,7 @@ fn customer(number: u32) -> Subscription {
         started: "2026-11-01T09:00:00+09:00".parse().unwrap(),
         trial_end: None,
         cancel_at_period_end: false,
+        wishes: billing_core::change::Wishes::default(),
         state: State::Active { next: Some(Period::parse("2026-12-01").unwrap()) },
         version: 1,
     }

@@ -109,7 +109,6 @@ fn event() -> Event {
         plan_name: "Standard".to_owned(),
         seats: 3,
         period: december(),
-        part: billing_core::invoice::Part::Period,
         amount: won(30_000),
     };
     let paid_at = at("2026-12-01T10:00:02+09:00");
