@@ -134,6 +134,8 @@ fn owed(world: &World, owes: &[Owes], until: Timestamp, invoices: &[Invoice], ta
             continue;
         };
         let is_over = subscription.has_ended();
+        let pending =
+            invoices.iter().any(|it| it.subscription == person.key && is_pending(&world.portone, &it.payment_id));
         let mut is_parked = false;
         let mut period = person.first;
         let mut ended = false;
@@ -145,19 +147,18 @@ fn owed(world: &World, owes: &[Owes], until: Timestamp, invoices: &[Invoice], ta
                     tally.void += 1;
                     ended = true;
                 }
-                // What is owed next is not billed before an upgrade is decided.
-                [] if subscription.owed().is_some_and(|(_, part)| part != Part::Period) => tally.pending += 1,
+                // What is owed next is not billed before what was is decided.
+                [] if pending => tally.pending += 1,
                 [] => cx.violation(format!("{} was forgotten: no invoice for {period}", person.key.id)),
                 [invoice] => {
                     ended = one(world, person, period, invoice, tally);
-                    is_parked |= invoice.quarantine.is_some();
+                    // What is parked when the next period is owed already does not keep that from being billed.
+                    is_parked |= invoice.quarantine.is_some() && subscription.period() != Some(period.next());
                 }
                 _ => cx.violation(format!("{} has {} invoices for {period}", person.key.id, found.len())),
             }
             period = period.next();
         }
-        let pending =
-            invoices.iter().any(|it| it.subscription == person.key && is_pending(&world.portone, &it.payment_id));
         if !is_parked && !pending && subscription.due_at().is_some_and(|at| at <= until) {
             cx.violation(format!("{} is still due ({:?})", person.key.id, subscription.state));
         }

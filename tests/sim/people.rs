@@ -281,7 +281,7 @@ pub fn random(cx: &Context, number: u64, first: Period, calm: Timestamp) -> Pers
     // A month that ends soon is billed, changed and followed by another.
     let first = if wishes_much && cx.below(3) == 0 { november() } else { first };
     let due = first.due_at();
-    let verdicts = if wishes_much && cx.below(2) == 0 { upgrade_verdicts(cx) } else { verdicts(cx, paypal) };
+    let verdicts = if wishes_much && cx.below(2) == 0 { upgrade_verdicts(cx, paypal) } else { verdicts(cx, paypal) };
     let plan = if cx.below(4) == 0 { PlanType::Pro } else { PlanType::Standard };
     let seats = u32::try_from(1 + cx.below(20)).unwrap_or(1);
     let mut deeds = Vec::new();
@@ -362,12 +362,12 @@ fn payments(cx: &Context, due: Timestamp) -> Vec<(Timestamp, Deed)> {
 }
 
 /// The bill is paid, and the upgrade after it goes so.
-fn upgrade_verdicts(cx: &Context) -> Vec<Verdict> {
+fn upgrade_verdicts(cx: &Context, paypal: bool) -> Vec<Verdict> {
     use Verdict::{Approve, Hard, PendingForever, PendingThenFailed, PendingThenPaid, Soft};
     let hours = i64::try_from(1 + cx.below(60)).unwrap_or(1);
     match cx.below(8) {
         0 => vec![Approve, Soft, Approve],
-        1 => vec![Approve, Hard],
+        1 if !paypal => vec![Approve, Hard],
         2 => vec![Approve, PendingThenPaid(hours), Approve],
         3 => vec![Approve, PendingThenFailed(hours), Approve],
         4 => vec![Approve, PendingForever],

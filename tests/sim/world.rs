@@ -3,9 +3,9 @@
 use super::context::{Context, SkewedClock};
 use super::delivery::{MAX_RECEIVES, Message, Post, Queues, Stream, VISIBILITY};
 use super::kernel::{Doom, lock};
+use super::people::Wish;
 use super::portone::{About, PortOne, Told};
 use super::tables::Tables;
-use super::people::Wish;
 use super::watch::{Had, Watch};
 use aws_lambda_events::event::dynamodb::{Event as StreamEvent, EventRecord};
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
@@ -141,6 +141,7 @@ struct Promise {
     open: usize,
     calls: u64,
     last: String,
+    used: BTreeSet<String>,
     holds: Option<Wish>,
 }
 
@@ -157,7 +158,7 @@ pub struct Refunded {
 
 /// How long a caller waits before it repeats a wish that has no answer yet, and how often it does at most: longer than a refund can stay
 /// unknown.
-const REFUND_AGAIN: (SignedDuration, u32) = (SignedDuration::from_mins(4), 100);
+const REFUND_AGAIN: (SignedDuration, u32) = (SignedDuration::from_mins(4), 400);
 
 /// How long a customer waits before they repeat a wish that has no answer yet, and how often they do at most.
 const AGAIN: (SignedDuration, u32) = (SignedDuration::from_mins(4), 100);
@@ -672,14 +673,16 @@ impl World {
             environment.desk.change(&same.key, plan, seats, &cause).await
         };
         self.cx.note(|| format!("the customer of {} wishes for {:?} ({})", asked.key.id, asked.wish, asked.caller));
-        let (call, is_alone) = {
+        let (call, is_alone, is_news) = {
             let mut loose = lock(&self.state);
             let promise = loose.promises.entry(asked.key.clone()).or_default();
-            let is_alone = promise.open == 0 && (promise.last == asked.caller || tries == 0);
+            // A key that comes again after others were used tells of what has been.
+            let is_news = promise.used.insert(asked.caller.clone()) || promise.last == asked.caller;
+            let is_alone = promise.open == 0;
             promise.open += 1;
             promise.calls += 1;
             promise.last.clone_from(&asked.caller);
-            (promise.calls, is_alone)
+            (promise.calls, is_alone, is_news)
         };
         self.invoke("api", work, move |world, answer| {
             world.cx.note(|| format!("{} is answered: {}", asked.caller, told(answer.as_ref())));
@@ -695,6 +698,7 @@ impl World {
                 promise.open -= 1;
                 let is_alone = is_alone && promise.calls == call;
                 match &answer {
+                    Some(Changed::Charged(..)) if is_alone && !is_news => {}
                     Some(Changed::Free(_)) if is_alone => promise.holds = Some(asked.wish),
                     Some(Changed::Charged(invoice, _)) if is_alone && invoice.undecided().is_none() => {
                         if !matches!(invoice.state, State::Void { .. }) {
