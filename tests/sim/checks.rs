@@ -1,7 +1,8 @@
 //! The promises, checked against `PortOne`'s own ledger when a world has come to rest.
 
-use super::people::{Owes, is_pending};
-use super::portone::Verdict;
+use super::people::{Owes, days_of, december, is_pending};
+use super::portone::{Sent, Verdict};
+use super::terms::terms;
 use super::world::World;
 use billing_core::Timestamp;
 use billing_core::books::Column;
@@ -9,7 +10,7 @@ use billing_core::calendar::Period;
 use billing_core::dunning::MAX_DECLINES;
 use billing_core::event::{Event, EventKey, EventKind};
 use billing_core::id::PaymentId;
-use billing_core::invoice::{Invoice, State};
+use billing_core::invoice::{Invoice, Part, State};
 use billing_core::notice::NoticeBody;
 use billing_core::refund::RefundOutcome;
 use billing_flows::refund::RefundAnswer;
@@ -30,6 +31,12 @@ pub struct Tally {
     pub pending: u64,
     /// Parked for a person.
     pub parked: u64,
+    /// Upgrades that were paid.
+    pub upgrades: u64,
+    /// Upgrades that came to nothing.
+    pub no_upgrades: u64,
+    /// Invoices of December that are paid, uncollectible and parked.
+    pub closed: (u64, u64, u64),
     /// Approvals in the ledger.
     pub approvals: u64,
     /// Charges that were sent.
@@ -47,6 +54,8 @@ pub fn check(world: &World, owes: &[Owes], until: Timestamp) -> Tally {
     once(world, &mut tally);
     attempts(world);
     owed(world, owes, until, &invoices, &mut tally);
+    upgrades(world, &invoices, &mut tally);
+    terms(world, owes, &invoices);
     ledger(world, &invoices);
     refunds(world, &invoices);
     mails(world, &invoices, &mut tally);
@@ -58,12 +67,20 @@ pub fn check(world: &World, owes: &[Owes], until: Timestamp) -> Tally {
     tally
 }
 
-/// At most one approval for what a customer owes for: a plan in a month.
+/// What is charged: of one customer a plan in a month; an upgrade within it has a payment id of its own, and is tried once.
+fn what(sent: &Sent) -> (String, u32) {
+    if sent.order_name.ends_with("변경") || sent.order_name.ends_with("upgrade") {
+        return (format!("{} ({})", sent.order_name, sent.payment_id), 1);
+    }
+    (sent.order_name.clone(), MAX_DECLINES)
+}
+
+/// At most one approval for what a customer owes for.
 fn once(world: &World, tally: &mut Tally) {
     let mut seen = BTreeMap::new();
     for approval in world.portone.approvals() {
         tally.approvals += 1;
-        let count = seen.entry((approval.sent.user_id.clone(), approval.sent.order_name.clone())).or_insert(0);
+        let count = seen.entry((approval.sent.user_id.clone(), what(&approval.sent).0)).or_insert(0);
         *count += 1;
         if *count == 2 {
             world.cx.violation(format!("{} was charged twice for {}", approval.sent.user_id, approval.sent.order_name));
@@ -72,16 +89,17 @@ fn once(world: &World, tally: &mut Tally) {
     tally.sent = world.portone.sent().len() as u64;
 }
 
-/// Never more than four decided attempts; never a dead card again; never while banks are down.
+/// Never more than four decided attempts, and one of an upgrade; never a dead card again; never while banks are down.
 fn attempts(world: &World) {
     let mut decided: BTreeMap<_, u32> = BTreeMap::new();
     let mut dead = BTreeSet::new();
     for decision in world.portone.decided() {
-        let what = (decision.sent.user_id.clone(), decision.sent.order_name.clone());
+        let (name, most) = what(&decision.sent);
+        let what = (decision.sent.user_id.clone(), name);
         let count = decided.entry(what.clone()).or_default();
         *count += 1;
-        if *count == MAX_DECLINES + 1 {
-            world.cx.violation(format!("{} was tried more than {MAX_DECLINES} times for {}", what.0, what.1));
+        if *count == most + 1 {
+            world.cx.violation(format!("{} was tried more than {most} times for {}", what.0, what.1));
         }
         let card = (what, decision.sent.billing_key.clone());
         if dead.contains(&card) {
@@ -106,7 +124,8 @@ fn owed(world: &World, owes: &[Owes], until: Timestamp, invoices: &[Invoice], ta
     let (cx, unwanted) = (&world.cx, world.unwanted());
     let subscriptions = world.tables.rows.all_subscriptions();
     let mut by_place: BTreeMap<_, Vec<&Invoice>> = BTreeMap::new();
-    for invoice in invoices.iter().filter(|invoice| invoice.superseded_by.is_none()) {
+    let periods = invoices.iter().filter(|invoice| invoice.part == Part::Period);
+    for invoice in periods.filter(|invoice| invoice.superseded_by.is_none()) {
         by_place.entry((&invoice.subscription, invoice.period)).or_default().push(invoice);
     }
     for person in owes {
@@ -115,6 +134,8 @@ fn owed(world: &World, owes: &[Owes], until: Timestamp, invoices: &[Invoice], ta
             continue;
         };
         let is_over = subscription.has_ended();
+        let pending =
+            invoices.iter().any(|it| it.subscription == person.key && is_pending(&world.portone, &it.payment_id));
         let mut is_parked = false;
         let mut period = person.first;
         let mut ended = false;
@@ -126,17 +147,18 @@ fn owed(world: &World, owes: &[Owes], until: Timestamp, invoices: &[Invoice], ta
                     tally.void += 1;
                     ended = true;
                 }
+                // What is owed next is not billed before what was is decided.
+                [] if pending => tally.pending += 1,
                 [] => cx.violation(format!("{} was forgotten: no invoice for {period}", person.key.id)),
                 [invoice] => {
                     ended = one(world, person, period, invoice, tally);
-                    is_parked |= invoice.quarantine.is_some();
+                    // What is parked when the next period is owed already does not keep that from being billed.
+                    is_parked |= invoice.quarantine.is_some() && subscription.period() != Some(period.next());
                 }
                 _ => cx.violation(format!("{} has {} invoices for {period}", person.key.id, found.len())),
             }
             period = period.next();
         }
-        let pending =
-            invoices.iter().any(|it| it.subscription == person.key && is_pending(&world.portone, &it.payment_id));
         if !is_parked && !pending && subscription.due_at().is_some_and(|at| at <= until) {
             cx.violation(format!("{} is still due ({:?})", person.key.id, subscription.state));
         }
@@ -150,21 +172,26 @@ fn owed(world: &World, owes: &[Owes], until: Timestamp, invoices: &[Invoice], ta
 /// Whether nothing more can be owed after this invoice.
 fn one(world: &World, person: &Owes, period: Period, invoice: &Invoice, tally: &mut Tally) -> bool {
     let cx = &world.cx;
-    let must = person.for_period(period);
-    if (invoice.amount.minor(), invoice.amount.currency()) != (must, person.currency) {
-        cx.violation(format!("{} is for {} and must be for {must}", invoice.payment_id, invoice.amount));
+    let (days, of) = days_of(period);
+    let may: Vec<i64> = person.wishes.iter().map(|wish| person.monthly(*wish) * days / of).collect();
+    if !may.contains(&invoice.amount.minor()) || invoice.amount.currency() != person.currency {
+        cx.violation(format!("{} is for {} and must be for one of {may:?}", invoice.payment_id, invoice.amount));
     }
+    let in_books = u64::from(period.month() == december().month());
     if invoice.quarantine.is_some() {
         tally.parked += 1;
+        tally.closed.2 += in_books;
         return false;
     }
     match &invoice.state {
         State::Paid { .. } | State::PartiallyRefunded { .. } | State::Refunded { .. } => {
             tally.paid += 1;
+            tally.closed.0 += in_books;
             false
         }
         State::Uncollectible { .. } => {
             tally.uncollectible += 1;
+            tally.closed.1 += in_books;
             true
         }
         State::Void { .. } => {
@@ -187,6 +214,28 @@ fn one(world: &World, person: &Owes, period: Period, invoice: &Invoice, tally: &
                 ));
             }
             false
+        }
+    }
+}
+
+/// Every upgrade was paid or came to nothing, unless `PortOne` has not decided.
+fn upgrades(world: &World, invoices: &[Invoice], tally: &mut Tally) {
+    for invoice in invoices.iter().filter(|invoice| invoice.part != Part::Period) {
+        let in_books = u64::from(invoice.period.month() == december().month());
+        let id = &invoice.payment_id;
+        if invoice.quarantine.is_some() {
+            tally.closed.2 += in_books;
+        } else if is_paid(invoice) {
+            tally.upgrades += 1;
+            tally.closed.0 += in_books;
+        } else if matches!(invoice.state, State::Void { .. }) {
+            tally.no_upgrades += 1;
+        } else if !is_pending(&world.portone, id) {
+            let is = invoice.state.status();
+            world.cx.violation(format!("{id} of {} was forgotten: it is still {is}", invoice.subscription.id));
+        }
+        if invoice.superseded_by.is_some() || invoice.attempts.len() > 1 {
+            world.cx.violation(format!("{id} was tried again, and its customer wished for it once"));
         }
     }
 }
@@ -311,6 +360,7 @@ fn mails(world: &World, invoices: &[Invoice], tally: &mut Tally) {
     let events = world.tables.rows.all_events();
     let mut failures: BTreeMap<&str, usize> = BTreeMap::new();
     let mut receipts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut no_upgrades: BTreeMap<&str, usize> = BTreeMap::new();
     for event in &events {
         if event.notice.is_some() && !senders.contains_key(&event.key()) {
             cx.violation(format!("nobody was told of {} {} ({})", event.subject, event.id, event.kind.name()));
@@ -319,6 +369,9 @@ fn mails(world: &World, invoices: &[Invoice], tally: &mut Tally) {
             Some(NoticeBody::PaymentFailed { .. }) if !is_keyless(event) => {
                 *failures.entry(&event.subject).or_default() += 1;
             }
+            Some(NoticeBody::UpgradeFailed { .. }) if !is_keyless(event) => {
+                *no_upgrades.entry(&event.subject).or_default() += 1;
+            }
             Some(NoticeBody::Receipt { .. }) => *receipts.entry(&event.subject).or_default() += 1,
             _ => {}
         }
@@ -326,10 +379,12 @@ fn mails(world: &World, invoices: &[Invoice], tally: &mut Tally) {
     for invoice in invoices {
         let id = invoice.payment_id.as_str();
         let told = failures.get(id).copied().unwrap_or(0);
+        let told = told + no_upgrades.get(id).copied().unwrap_or(0);
         let owner = (&invoice.subscription.user_id, &invoice.order_name);
         let real = declines
             .iter()
             .filter(|it| (&it.sent.user_id, &it.sent.order_name) == owner)
+            .filter(|it| invoice.part == Part::Period || it.sent.payment_id == invoice.payment_id)
             .filter(|it| matches!(it.verdict, Verdict::Soft | Verdict::Hard | Verdict::PendingThenFailed(_)))
             .count();
         if told > real {
@@ -389,7 +444,9 @@ fn replay(world: &World, invoices: &[Invoice]) {
         }
     }
     for subscription in world.tables.rows.all_subscriptions() {
-        let of_invoices = invoices.iter().filter(|invoice| invoice.subscription == subscription.key);
+        // An upgrade that is not paid leaves its subscription as it was.
+        let of_periods = invoices.iter().filter(|invoice| invoice.part == Part::Period);
+        let of_invoices = of_periods.filter(|invoice| invoice.subscription == subscription.key);
         let subjects = of_invoices.map(|invoice| invoice.payment_id.as_str()).chain([subscription.key.id.as_str()]);
         let events: Vec<&Event> = subjects
             .flat_map(|subject| by_subject.get(subject).map(Vec::as_slice).unwrap_or_default())
@@ -412,7 +469,7 @@ fn closed(world: &World, tally: &Tally) {
         books.books.accounts.values().filter_map(|account| account.columns.get(&column)).map(|sum| sum.count).sum()
     };
     let said = (count(Column::Paid), count(Column::Uncollectible), count(Column::Parked));
-    if !books.balanced || said != (tally.paid, tally.uncollectible, tally.parked) {
+    if !books.balanced || said != tally.closed {
         world.cx.violation(format!("the books were closed wrongly: {:?} {said:?} {:?}", tally, books.wrong));
     }
 }

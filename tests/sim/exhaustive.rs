@@ -20,7 +20,7 @@ pub struct Case {
     pub name: String,
     verdicts: Vec<Verdict>,
     journeys: Vec<Journey>,
-    deed: Option<(SignedDuration, Deed)>,
+    deeds: Vec<(SignedDuration, Deed)>,
     weather: Weather,
     no_ticks_for: SignedDuration,
     store: Option<(u64, Fault)>,
@@ -33,7 +33,7 @@ impl Case {
             name,
             verdicts: verdicts.to_vec(),
             journeys: Vec::new(),
-            deed: None,
+            deeds: Vec::new(),
             weather: Weather::default(),
             no_ticks_for: SignedDuration::ZERO,
             store: None,
@@ -80,9 +80,10 @@ fn live(case: &Case, kill_at: Option<u64>) -> (u64, u64, Vec<String>) {
     if case.neighbour {
         people.push(person(1, &[Approve]));
     }
-    if let (Some(first), Some((after, deed))) = (people.first_mut(), case.deed.clone()) {
+    if let Some(first) = people.first_mut() {
         let due = december().due_at();
-        first.deeds.push((due.checked_add(after).unwrap_or(due), deed));
+        let at = |after: SignedDuration| due.checked_add(after).unwrap_or(due);
+        first.deeds = case.deeds.iter().map(|(after, deed)| (at(*after), deed.clone())).collect();
     }
     let owes = admit(&world, &people);
     cx.plan(case.journeys.clone());
@@ -134,7 +135,7 @@ pub fn cases() -> Vec<Case> {
             ..Case::new(format!("{script}; {journey:?}"), verdicts)
         }));
         cases.extend(deeds().into_iter().map(|(after, deed)| Case {
-            deed: Some((after, deed.clone())),
+            deeds: vec![(after, deed.clone())],
             ..Case::new(format!("{script}; {deed:?} after {after:#}"), verdicts)
         }));
         cases.extend(weathers().map(|(name, weather)| Case {
@@ -146,7 +147,7 @@ pub fn cases() -> Vec<Case> {
             no_ticks_for: SignedDuration::from_hours(75),
             ..Case::new(format!("{script}; no tick for three days"), verdicts)
         });
-        cases.extend(store_faults(script, verdicts));
+        cases.extend(store_faults(&Case::new((*script).to_owned(), verdicts)));
     }
     for first in journeys() {
         for second in journeys() {
@@ -157,6 +158,68 @@ pub fn cases() -> Vec<Case> {
         }
     }
     cases.extend(refunds());
+    cases.extend(changes());
+    cases.extend(payments());
+    cases
+}
+
+/// The wishes that were fulfilled in these worlds meet every journey of the charge they lead to, and every failure of the tables.
+fn changes() -> Vec<Case> {
+    let after = SignedDuration::from_hours;
+    let change = |seats, key| Deed::Change(PlanType::Standard, seats, key);
+    let wishes: [(&str, Vec<(SignedDuration, Deed)>); 8] = [
+        ("an upgrade", vec![(after(2), change(5, 1))]),
+        ("an upgrade under one key twice at once", vec![(after(2), change(5, 1)), (after(2), change(5, 1))]),
+        ("the same upgrade under two keys at once", vec![(after(2), change(5, 1)), (after(2), change(5, 2))]),
+        ("two upgrades at once", vec![(after(2), change(5, 1)), (after(2), change(7, 2))]),
+        ("an upgrade and its end at once", vec![(after(2), change(5, 1)), (after(2), Deed::CancelNow)]),
+        (
+            "an upgrade, and cancelled later and resumed",
+            vec![(after(2), Deed::CancelLater), (after(2), change(5, 1)), (after(3), Deed::Resume)],
+        ),
+        ("less, and then more", vec![(after(2), change(1, 1)), (after(3), change(5, 2))]),
+        ("changed as the bill falls due", vec![(after(0), change(5, 1)), (after(0), change(1, 2))]),
+    ];
+    let mut cases = Vec::new();
+    for (name, deeds) in &wishes {
+        cases.extend(journeys().map(|journey| Case {
+            journeys: vec![Journey::Smooth, journey],
+            deeds: deeds.clone(),
+            ..Case::new(format!("{name}; {journey:?}"), &[Approve])
+        }));
+        for second in [Soft, Hard, PendingThenPaid(5), PendingThenFailed(5)] {
+            cases.push(Case {
+                deeds: deeds.clone(),
+                ..Case::new(format!("{name}; {second:?}"), &[Approve, second, Approve])
+            });
+        }
+    }
+    let upgrade = Case { deeds: vec![(after(2), change(5, 1))], ..Case::new("an upgrade".to_owned(), &[Approve]) };
+    cases.extend(store_faults(&upgrade));
+    cases
+}
+
+/// What is owed is paid on demand: at the same moment as a worker collects it, and once it was declined.
+fn payments() -> Vec<Case> {
+    let after = SignedDuration::from_hours;
+    let mut cases = Vec::new();
+    for at in [after(0), after(2)] {
+        let deeds = [
+            vec![(at, Deed::Pay(1))],
+            vec![(at, Deed::Pay(1)), (at, Deed::Pay(1))],
+            vec![(at, Deed::Pay(1)), (at, Deed::Pay(2))],
+        ];
+        for deeds in deeds {
+            cases.extend(journeys().map(|journey| Case {
+                journeys: vec![Journey::Smooth, journey],
+                deeds: deeds.clone(),
+                ..Case::new(format!("declined, then approved; {deeds:?}; {journey:?}"), &[Soft, Approve])
+            }));
+            for verdicts in [vec![Soft], vec![Soft, Hard], vec![Soft, PendingThenPaid(5)]] {
+                cases.push(Case { deeds: deeds.clone(), ..Case::new(format!("{verdicts:?}; {deeds:?}"), &verdicts) });
+            }
+        }
+    }
     cases
 }
 
@@ -172,7 +235,7 @@ fn refunds() -> impl Iterator<Item = Case> {
     deeds.into_iter().flat_map(|deed| {
         journeys().map(move |journey| Case {
             journeys: vec![Journey::Smooth, journey],
-            deed: Some((SignedDuration::from_hours(2), deed.clone())),
+            deeds: vec![(SignedDuration::from_hours(2), deed.clone())],
             ..Case::new(format!("approved; {deed:?}; {journey:?}"), &[Approve])
         })
     })
@@ -229,14 +292,15 @@ fn weathers() -> impl Iterator<Item = (&'static str, Weather)> {
     .into_iter()
 }
 
-/// A fault of each request to the tables that the script makes: before it was done, and after.
-fn store_faults(script: &str, verdicts: &[Verdict]) -> Vec<Case> {
-    let (_, requests, _) = live(&Case::new(String::new(), verdicts), None);
+/// A fault of each request to the tables that a world makes: before it was done, and after.
+fn store_faults(case: &Case) -> Vec<Case> {
+    let (_, requests, _) = live(case, None);
     let numbers = (1..=requests).flat_map(|number| [(number, Fault::Before), (number, Fault::After)]);
     numbers
         .map(|(number, fault)| Case {
             store: Some((number, fault)),
-            ..Case::new(format!("{script}; request {number} to the tables fails ({fault:?})"), verdicts)
+            name: format!("{}; request {number} to the tables fails ({fault:?})", case.name),
+            ..case.clone()
         })
         .collect()
 }

@@ -120,6 +120,8 @@ impl Sum {
             ("void", tally.void),
             ("pending at PortOne", tally.pending),
             ("parked for a person", tally.parked),
+            ("upgrades paid", tally.upgrades),
+            ("upgrades not paid", tally.no_upgrades),
             ("charges sent", tally.sent),
             ("approvals", tally.approvals),
             ("mails", tally.mails),

@@ -16,5 +16,6 @@ pub mod month;
 pub mod people;
 pub mod portone;
 pub mod tables;
+pub mod terms;
 pub mod watch;
 pub mod world;

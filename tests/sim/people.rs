@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::portone::{About, PortOne, Verdict};
-use super::world::{World, catalogue, wake};
+use super::world::{Asked, World, catalogue, wake};
 use billing_core::Timestamp;
 use billing_core::billing_key::{BillingKey, CardInfo, KeyStatus, MethodKind, RegisteredKey};
 use billing_core::calendar::{self, Period};
@@ -24,6 +24,12 @@ pub enum Deed {
     CancelNow,
     /// Cancels at the end of the period.
     CancelLater,
+    /// Takes a cancellation back.
+    Resume,
+    /// Wishes for a plan and so many seats, under a caller's key of this number.
+    Change(PlanType, u32, u64),
+    /// Wishes to pay what is owed now, under a caller's key of this number.
+    Pay(u64),
     /// Deletes the billing key.
     DeleteKey,
     /// Registers a new billing key, whose charges go so; the browser comes back, or only the webhook tells.
@@ -72,19 +78,38 @@ pub struct Owes {
     pub key: SubscriptionKey,
     /// The first period.
     pub first: Period,
-    /// The price of a month, in minor units.
-    pub monthly: i64,
     /// The currency.
     pub currency: Currency,
+    /// What it has at first, and then everything that was ever wished for.
+    pub wishes: Vec<Wish>,
 }
 
+/// A plan and so many seats.
+pub type Wish = (PlanType, u32);
+
 impl Owes {
-    /// What a period costs: by days, rounded down.
-    pub fn for_period(&self, period: Period) -> i64 {
-        let days = i64::from(period.start().days_in_month());
-        let covered = days + 1 - i64::from(period.start().day());
-        self.monthly * covered / days
+    /// The price of a month of what is wished, in minor units.
+    pub fn monthly(&self, (plan, seats): Wish) -> i64 {
+        let seat = match (plan, self.currency) {
+            (PlanType::Free, _) => 0,
+            (PlanType::Standard, Currency::Krw) => 10_000,
+            (PlanType::Standard, Currency::Usd) => 900,
+            (PlanType::Pro, Currency::Krw) => 20_000,
+            (PlanType::Pro, Currency::Usd) => 1_800,
+        };
+        seat * i64::from(seats)
     }
+
+    /// What it had at first.
+    pub fn first_wish(&self) -> Wish {
+        self.wishes.first().copied().unwrap_or((PlanType::Free, 0))
+    }
+}
+
+/// The days of a month that a period covers, and those of the month.
+pub fn days_of(period: Period) -> (i64, i64) {
+    let days = i64::from(period.start().days_in_month());
+    (days + 1 - i64::from(period.start().day()), days)
 }
 
 fn billing_key(number: u64, generation: u64) -> BillingKey {
@@ -129,6 +154,8 @@ fn admit_one(world: &World, person: &Person) -> Owes {
     let (key, currency) = (key_of(person.number), if person.paypal { Currency::Usd } else { Currency::Krw });
     let monthly = catalogue().monthly(person.plan, person.seats, currency).expect("the plan is sold");
     let start = world.cx.now().checked_sub(SignedDuration::from_hours(24)).unwrap_or(world.cx.now());
+    // Whoever is first billed for a part of a month had a trial before.
+    let trial_end = (person.first.start().day() > 1).then(|| calendar::moment(person.first.start(), 0));
     let row = Subscription {
         key: key.clone(),
         plan: person.plan,
@@ -142,7 +169,7 @@ fn admit_one(world: &World, person: &Person) -> Owes {
         },
         locale: if person.number.is_multiple_of(3) { Locale::En } else { Locale::Ko },
         started: start,
-        trial_end: None,
+        trial_end,
         cancel_at_period_end: false,
         wishes: billing_core::change::Wishes::default(),
         state: State::Active { next: Some(person.first) },
@@ -169,13 +196,24 @@ fn admit_one(world: &World, person: &Person) -> Owes {
         let (person, key) = (person.clone(), key.clone());
         world.at(at, move |world| act(world, &person, &key, &deed, generation));
     }
-    Owes { key, first: person.first, monthly: monthly.minor(), currency }
+    let later = person.deeds.iter().filter_map(|(_, deed)| match deed {
+        Deed::Change(plan, seats, _) => Some((*plan, *seats)),
+        _ => None,
+    });
+    let wishes = [(person.plan, person.seats)].into_iter().chain(later).collect();
+    Owes { key, first: person.first, currency, wishes }
 }
 
 fn act(world: &World, person: &Person, key: &SubscriptionKey, deed: &Deed, generation: u64) {
     match deed {
         Deed::CancelNow => world.cancel(key.clone(), When::Now),
         Deed::CancelLater => world.cancel(key.clone(), When::PeriodEnd),
+        Deed::Resume => world.resume(key.clone()),
+        Deed::Change(plan, seats, number) => {
+            let caller = format!("key-{}-{number}", key.user_id);
+            world.change(Asked { key: key.clone(), wish: (*plan, *seats), caller }, 0);
+        }
+        Deed::Pay(number) => world.pay(key.clone(), format!("key-{}-{number}", key.user_id), 0),
         Deed::DeleteKey => world.portone.delete(&billing_key(person.number, 0)),
         Deed::NewKey(verdicts, comes_back) => {
             let seen = seen(person, generation, world.cx.now());
@@ -239,9 +277,20 @@ pub fn random(cx: &Context, number: u64, first: Period, calm: Timestamp) -> Pers
     } else {
         first
     };
+    let wishes_much = cx.below(100) < 30;
+    // A month that ends soon is billed, changed and followed by another.
+    let first = if wishes_much && cx.below(3) == 0 { november() } else { first };
     let due = first.due_at();
-    let verdicts = verdicts(cx, paypal);
+    let verdicts = if wishes_much && cx.below(2) == 0 { upgrade_verdicts(cx, paypal) } else { verdicts(cx, paypal) };
+    let plan = if cx.below(4) == 0 { PlanType::Pro } else { PlanType::Standard };
+    let seats = u32::try_from(1 + cx.below(20)).unwrap_or(1);
     let mut deeds = Vec::new();
+    if wishes_much {
+        deeds.extend(changes(cx, due, seats).into_iter().map(|(at, deed)| (at.min(calm), deed)));
+    }
+    if cx.below(100) < 25 {
+        deeds.extend(payments(cx, due).into_iter().map(|(at, deed)| (at.min(calm), deed)));
+    }
     if cx.below(100) < 30 {
         let near = offset(due, cx, 240);
         let far = offset(due, cx, 6 * 86_400);
@@ -263,9 +312,68 @@ pub fn random(cx: &Context, number: u64, first: Period, calm: Timestamp) -> Pers
         deeds.extend(spoken.into_iter().map(|(at, deed)| (at.min(calm), deed)));
     }
     deeds.extend(refunds(cx, due).into_iter().map(|(at, deed)| (at.min(calm), deed)));
-    let plan = if cx.below(4) == 0 { PlanType::Pro } else { PlanType::Standard };
-    let seats = u32::try_from(1 + cx.below(20)).unwrap_or(1);
     Person { number, plan, seats, paypal, first, verdicts, deeds }
+}
+
+/// What is wished of plan and seats by somebody who has so many seats, and whose bill falls due then.
+fn changes(cx: &Context, due: Timestamp, seats: u32) -> Vec<(Timestamp, Deed)> {
+    use PlanType::{Pro, Standard};
+    let at = later(later(due, 600, cx), if cx.below(2) == 0 { 34 * 3_600 } else { 6 * 86_400 }, cx);
+    let (soon, then) = (later(at, 90, cx), later(at, 2 * 86_400, cx));
+    let near = offset(due, cx, 900);
+    // Twice the seats of a Standard cost what the seats of a Pro cost.
+    let change = |more: u32, key: u64| Deed::Change(Pro, seats.div_ceil(2) + more, key);
+    let (up, higher, down) = (change(seats, 1), change(seats + 3, 2), Deed::Change(Standard, 1, 3));
+    let end = if cx.below(2) == 0 { Deed::CancelNow } else { Deed::CancelLater };
+    match cx.below(14) {
+        0 => vec![(at, up)],
+        1 => vec![(at, up.clone()), (at, up.clone()), (soon, up.clone()), (then, up)],
+        2 => vec![(at, up), (at, change(seats, 2))],
+        3 => vec![(at, up), (at, higher)],
+        4 => vec![(at, up), (soon, higher), (then, change(seats + 9, 4))],
+        5 => vec![(at, down), (then, change(seats, 2))],
+        6 => vec![(at, up.clone()), (soon, down), (then, up)],
+        7 => vec![(at, up), (at, end)],
+        8 => vec![(at, Deed::CancelLater), (soon, Deed::Resume), (then, up)],
+        9 => vec![(at, Deed::CancelLater), (at, up), (soon, Deed::Resume), (then, higher)],
+        10 => vec![(near, up), (at, higher)],
+        11 => vec![(near, down), (at, up)],
+        12 => vec![(at, down.clone()), (soon, up), (soon, down), (then, Deed::Resume)],
+        _ => vec![(near, up), (near, higher), (near, down)],
+    }
+}
+
+/// When somebody whose bill falls due then wishes to pay it at once.
+fn payments(cx: &Context, due: Timestamp) -> Vec<(Timestamp, Deed)> {
+    let retry = calendar::next_billing_morning(due);
+    let at = match cx.below(3) {
+        0 => later(due, 60, cx),
+        1 => offset(retry, cx, 60),
+        _ => later(later(due, 600, cx), 4 * 86_400, cx),
+    };
+    let (soon, then) = (later(at, 20, cx), later(at, 86_400, cx));
+    match cx.below(5) {
+        0 => vec![(at, Deed::Pay(11))],
+        1 => vec![(at, Deed::Pay(11)), (at, Deed::Pay(11)), (soon, Deed::Pay(11)), (then, Deed::Pay(11))],
+        2 => vec![(at, Deed::Pay(11)), (at, Deed::Pay(12))],
+        3 => vec![(at, Deed::Pay(11)), (soon, Deed::Pay(12)), (then, Deed::Pay(13)), (then, Deed::Pay(11))],
+        _ => (11..19).map(|number| (later(at, 3 * 86_400, cx), Deed::Pay(number))).collect(),
+    }
+}
+
+/// The bill is paid, and the upgrade after it goes so.
+fn upgrade_verdicts(cx: &Context, paypal: bool) -> Vec<Verdict> {
+    use Verdict::{Approve, Hard, PendingForever, PendingThenFailed, PendingThenPaid, Soft};
+    let hours = i64::try_from(1 + cx.below(60)).unwrap_or(1);
+    match cx.below(8) {
+        0 => vec![Approve, Soft, Approve],
+        1 if !paypal => vec![Approve, Hard],
+        2 => vec![Approve, PendingThenPaid(hours), Approve],
+        3 => vec![Approve, PendingThenFailed(hours), Approve],
+        4 => vec![Approve, PendingForever],
+        5 => vec![Approve, Approve, Soft],
+        _ => vec![Approve],
+    }
 }
 
 /// What is given back of a bill that fell due then.
@@ -324,6 +432,11 @@ fn later(at: Timestamp, seconds: u64, cx: &Context) -> Timestamp {
 /// The period that is due on a first of the month.
 pub fn december() -> Period {
     Period::starting(calendar::date_at("2026-12-01T10:00:00+09:00".parse().expect("a moment")))
+}
+
+/// The last days of the month before.
+fn november() -> Period {
+    Period::starting(calendar::date_at("2026-11-29T10:00:00+09:00".parse().expect("a moment")))
 }
 
 /// `PortOne`'s word on whether anything of a payment is still undecided.

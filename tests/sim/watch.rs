@@ -1,7 +1,9 @@
 //! The promises that are checked at the moment of the deed: what is made good later must not have been done either.
 
 use super::context::Context;
+use super::people::Wish;
 use super::portone::PortOne;
+use billing_core::Timestamp;
 use billing_core::id::PaymentId;
 use billing_core::invoice::{Invoice, State};
 use billing_core::subscription::{Subscription, SubscriptionKey};
@@ -14,12 +16,30 @@ pub struct Watch {
     attempts: BTreeMap<PaymentId, usize>,
     undecided: BTreeSet<(SubscriptionKey, PaymentId)>,
     unwanted: BTreeSet<SubscriptionKey>,
+    callers: BTreeMap<String, (PaymentId, u32)>,
+    had: BTreeMap<SubscriptionKey, Vec<Had>>,
+}
+
+/// What a subscription became, and by what.
+#[derive(Debug, Clone)]
+pub struct Had {
+    /// When.
+    pub at: Timestamp,
+    /// Plan and seats from then on.
+    pub wish: Wish,
+    /// By the settlement of this invoice: by nothing but a wish, if there is none.
+    pub by: Option<Invoice>,
 }
 
 impl Watch {
     /// Subscriptions whose customer wished them to end, or that have ended.
     pub fn unwanted(&self) -> &BTreeSet<SubscriptionKey> {
         &self.unwanted
+    }
+
+    /// What a subscription was, one after the other, as far as anything was settled or changed.
+    pub fn had(&self, key: &SubscriptionKey) -> Vec<Had> {
+        self.had.get(key).cloned().unwrap_or_default()
     }
 
     /// Judges a transaction that was just written.
@@ -41,6 +61,9 @@ impl Watch {
         if let Some(SubscriptionChange::Write { next, .. }) = &changes.subscription {
             cx.note(|| format!("subscription {} is {:?}", next.key.id, next.state));
             self.end(next, cx);
+            let by = changes.invoices.first().map(|(_, invoice)| invoice.clone());
+            let had = Had { at: cx.now(), wish: (next.plan, next.seats), by };
+            self.had.entry(next.key.clone()).or_default().push(had);
         }
     }
 
@@ -54,12 +77,26 @@ impl Watch {
                 invoice.payment_id, invoice.subscription.id
             ));
         }
+        if let (true, Some(attempt)) = (is_claim, invoice.attempts.last())
+            && attempt.cause.starts_with("api:")
+        {
+            let this = (invoice.payment_id.clone(), attempt.number);
+            let first = self.callers.entry(attempt.cause.clone()).or_insert_with(|| this.clone());
+            if *first != this {
+                cx.violation(format!(
+                    "{} made attempt {} of {} and attempt {} of {}",
+                    attempt.cause, first.1, first.0, this.1, this.0
+                ));
+            }
+        }
     }
 
     /// Nothing ends while an attempt is undecided: nobody would ask about it before the night.
     fn end(&mut self, next: &Subscription, cx: &Context) {
         if next.has_ended() || next.cancel_at_period_end {
             self.unwanted.insert(next.key.clone());
+        } else {
+            self.unwanted.remove(&next.key);
         }
         let undecided = self.undecided.iter().find(|(key, _)| next.has_ended() && *key == next.key);
         if let Some((_, payment_id)) = undecided {

@@ -3,9 +3,10 @@
 use super::context::{Context, SkewedClock};
 use super::delivery::{MAX_RECEIVES, Message, Post, Queues, Stream, VISIBILITY};
 use super::kernel::{Doom, lock};
+use super::people::Wish;
 use super::portone::{About, PortOne, Told};
 use super::tables::Tables;
-use super::watch::Watch;
+use super::watch::{Had, Watch};
 use aws_lambda_events::event::dynamodb::{Event as StreamEvent, EventRecord};
 use aws_lambda_events::event::sqs::{SqsEvent, SqsMessage};
 use billing_aws::item::image_of_event;
@@ -16,13 +17,16 @@ use billing_core::dunning::Ladder;
 use billing_core::event::{Cause, Event};
 use billing_core::guard::Guard;
 use billing_core::id::{PaymentId, StoreId};
+use billing_core::invoice::State;
 use billing_core::plan::Catalogue;
 use billing_core::refund::{RefundRefusal, RefundWish};
 use billing_core::subscription::SubscriptionKey;
 use billing_flows::cancel::When;
+use billing_flows::change::Changed;
 use billing_flows::close::Closing;
 use billing_flows::fake::Written;
 use billing_flows::mail::Sender;
+use billing_flows::pay::Paying;
 use billing_flows::ports::{Mode, Signal, Telemetry};
 use billing_flows::refund::RefundAnswer;
 use billing_flows::{Billing, Settings};
@@ -33,6 +37,7 @@ use lambda_http::{Body, Request};
 use portone::webhook::{WebhookSecret, sign};
 use reconciler::{Answer, ReconcilerEvent, Task};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::sync::{Arc, LazyLock, Mutex, Weak};
 
 /// The store of the simulated merchant.
@@ -116,6 +121,28 @@ struct Loose {
     dead_letters: u64,
     books: Vec<Closing>,
     told: Vec<Refunded>,
+    promises: BTreeMap<SubscriptionKey, Promise>,
+}
+
+/// A wish for a plan and so many seats.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Of which subscription.
+    pub key: SubscriptionKey,
+    /// For what.
+    pub wish: Wish,
+    /// The caller's idempotency key.
+    pub caller: String,
+}
+
+/// What a customer was told they have, or will have with the next period.
+#[derive(Debug, Default)]
+struct Promise {
+    open: usize,
+    calls: u64,
+    last: String,
+    used: BTreeSet<String>,
+    holds: Option<Wish>,
 }
 
 /// How a wish for a refund was answered for good.
@@ -131,7 +158,10 @@ pub struct Refunded {
 
 /// How long a caller waits before it repeats a wish that has no answer yet, and how often it does at most: longer than a refund can stay
 /// unknown.
-const REFUND_AGAIN: (SignedDuration, u32) = (SignedDuration::from_mins(4), 100);
+const REFUND_AGAIN: (SignedDuration, u32) = (SignedDuration::from_mins(4), 400);
+
+/// How long a customer waits before they repeat a wish that has no answer yet, and how often they do at most.
+const AGAIN: (SignedDuration, u32) = (SignedDuration::from_mins(4), 100);
 
 /// What is sold in it.
 pub fn catalogue() -> Catalogue {
@@ -617,6 +647,106 @@ impl World {
         });
     }
 
+    /// The customer takes a cancellation back, and tries again until that is done.
+    pub fn resume(&self, key: SubscriptionKey) {
+        let environment = self.environment();
+        let wish = key.clone();
+        let work = async move {
+            let cause = Cause::Api("resume".to_owned());
+            environment.desk.resume(&wish, &cause).await
+        };
+        self.cx.note(|| format!("the customer resumes {}", key.id));
+        self.invoke("api", work, move |world, answer| {
+            if !matches!(answer, Some(Ok(_))) {
+                wake(&world.this, 600_000, move |world| world.resume(key));
+            }
+        });
+    }
+
+    /// The customer wishes for a plan and so many seats, and repeats it under the same key until there is an answer; now and then once more
+    /// after that.
+    pub fn change(&self, asked: Asked, tries: u32) {
+        let environment = self.environment();
+        let same = asked.clone();
+        let work = async move {
+            let ((plan, seats), cause) = (same.wish, Cause::Api(same.caller));
+            environment.desk.change(&same.key, plan, seats, &cause).await
+        };
+        self.cx.note(|| format!("the customer of {} wishes for {:?} ({})", asked.key.id, asked.wish, asked.caller));
+        let (call, is_alone, is_news) = {
+            let mut loose = lock(&self.state);
+            let promise = loose.promises.entry(asked.key.clone()).or_default();
+            // A key that comes again after others were used tells of what has been.
+            let is_news = promise.used.insert(asked.caller.clone()) || promise.last == asked.caller;
+            let is_alone = promise.open == 0;
+            promise.open += 1;
+            promise.calls += 1;
+            promise.last.clone_from(&asked.caller);
+            (promise.calls, is_alone, is_news)
+        };
+        self.invoke("api", work, move |world, answer| {
+            world.cx.note(|| format!("{} is answered: {}", asked.caller, told(answer.as_ref())));
+            let answer = answer.and_then(Result::ok);
+            let is_open = match &answer {
+                None => true,
+                Some(Changed::Charged(invoice, _)) => invoice.undecided().is_some(),
+                Some(_) => false,
+            };
+            {
+                let mut loose = lock(&world.state);
+                let promise = loose.promises.entry(asked.key.clone()).or_default();
+                promise.open -= 1;
+                let is_alone = is_alone && promise.calls == call;
+                match &answer {
+                    Some(Changed::Charged(..)) if is_alone && !is_news => {}
+                    Some(Changed::Free(_)) if is_alone => promise.holds = Some(asked.wish),
+                    Some(Changed::Charged(invoice, _)) if is_alone && invoice.undecided().is_none() => {
+                        if !matches!(invoice.state, State::Void { .. }) {
+                            promise.holds = Some(asked.wish);
+                        }
+                    }
+                    Some(Changed::Refused(_) | Changed::BanksDown) if is_alone => {}
+                    _ => promise.holds = None,
+                }
+            }
+            let again = is_open || (tries == 0 && world.cx.below(3) == 0);
+            if again && tries < AGAIN.1 {
+                let later = world.cx.later(AGAIN.0);
+                world.at(later, move |world| world.change(asked, tries + 1));
+            }
+        });
+    }
+
+    /// The customer wishes to pay what is owed now, and repeats it under the same key until there is an answer.
+    pub fn pay(&self, key: SubscriptionKey, caller: String, tries: u32) {
+        let (environment, queues) = (self.environment(), self.queues.clone());
+        let (wish, cause) = (key.clone(), Cause::Api(caller.clone()));
+        let work = async move { environment.desk.pay(&queues, &wish, None, &cause).await };
+        self.cx.note(|| format!("the customer of {} wishes to pay ({caller})", key.id));
+        self.invoke("api", work, move |world, answer| {
+            world.cx.note(|| format!("{caller} is answered: {}", told(answer.as_ref())));
+            let is_open = match answer {
+                Some(Ok(Paying::Tried(tried))) => tried.attempt.is_some() && tried.outcome().is_none(),
+                Some(Ok(_)) => false,
+                Some(Err(_)) | None => true,
+            };
+            if (is_open || (tries == 0 && world.cx.below(3) == 0)) && tries < AGAIN.1 {
+                let later = world.cx.later(AGAIN.0);
+                world.at(later, move |world| world.pay(key, caller, tries + 1));
+            }
+        });
+    }
+
+    /// What a customer was told for certain that they have, or will have with the next period.
+    pub fn promised(&self, key: &SubscriptionKey) -> Option<Wish> {
+        lock(&self.state).promises.get(key).and_then(|promise| promise.holds)
+    }
+
+    /// What a subscription was, one after the other.
+    pub fn had(&self, key: &SubscriptionKey) -> Vec<Had> {
+        lock(&self.state).watch.had(key)
+    }
+
     /// How wishes for refunds were answered for good, oldest answer first.
     pub fn refunded(&self) -> Vec<Refunded> {
         lock(&self.state).told.clone()
@@ -702,6 +832,11 @@ impl World {
             day = day.tomorrow().unwrap_or(day);
         }
     }
+}
+
+/// An answer in the journal, cut short.
+fn told<A: Debug>(answer: Option<&A>) -> String {
+    answer.map_or_else(|| "not at all".to_owned(), |answer| format!("{answer:?}").chars().take(160).collect())
 }
 
 /// From so many milliseconds on, a wait is a wait and no delay: it takes its time even where nothing is left to chance.

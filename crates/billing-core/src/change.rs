@@ -10,6 +10,7 @@
 //! days, less than one minor unit below it, never above. On the day of a change the new price counts.
 
 use crate::calendar::{self, Period};
+use crate::guard::Guard;
 use crate::money::{Money, MoneyError};
 use crate::plan::Terms;
 use crate::subscription::{State, Subscription};
@@ -175,7 +176,7 @@ impl Subscription {
             State::Active { next: None } => return Err(ChangeRefusal::Free),
             State::Active { next: Some(next) } => next,
         };
-        if let Some(upgrade) = self.wishes.upgrade {
+        if let Some(upgrade) = self.wishes.upgrade.filter(|_| Guard::OneUpgrade.stands()) {
             return Err(ChangeRefusal::UpgradeUnderWay(upgrade));
         }
         if self.cancel_at_period_end {
@@ -188,7 +189,7 @@ impl Subscription {
             return Err(ChangeRefusal::OtherCurrency);
         }
         match self.due_at() {
-            Some(due) if due <= now.checked_add(BILL_MARGIN).unwrap_or(Timestamp::MAX) => {
+            Some(due) if due <= now.checked_add(BILL_MARGIN).unwrap_or(Timestamp::MAX) && Guard::BillFirst.stands() => {
                 Err(ChangeRefusal::BillDue(due))
             }
             _ => Ok(next),

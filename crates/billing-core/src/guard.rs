@@ -72,11 +72,23 @@ pub enum Guard {
     CancellableChecked,
     /// No answer is not the end of a refund.
     UnknownRefund,
+    /// An upgrade is begun by one transaction of its invoice and its subscription: what is paid for is had.
+    UpgradeIntent,
+    /// The payment id of an upgrade is derived from (store, subscription, month, number), so whoever clears it up finds it.
+    UpgradeId,
+    /// While an upgrade is undecided, no other is begun.
+    OneUpgrade,
+    /// Nothing is changed once a bill falls due: what is billed is what is had.
+    BillFirst,
+    /// A caller's key finds the upgrade that was begun for it.
+    ChangeOnce,
+    /// A caller's key finds the attempt to pay that was made for it.
+    PayOnce,
 }
 
 impl Guard {
     /// Every guard.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 38] = [
         Self::DerivedId,
         Self::ClaimCondition,
         Self::SettleCondition,
@@ -109,6 +121,12 @@ impl Guard {
         Self::OneRefund,
         Self::CancellableChecked,
         Self::UnknownRefund,
+        Self::UpgradeIntent,
+        Self::UpgradeId,
+        Self::OneUpgrade,
+        Self::BillFirst,
+        Self::ChangeOnce,
+        Self::PayOnce,
     ];
 
     /// Whether the guard stands: always, but under an attack of this thread.

@@ -282,7 +282,11 @@ impl Invoice {
         catalogue: &Catalogue,
         now: Timestamp,
     ) -> Self {
-        let salt = if Guard::DerivedId.stands() { 0 } else { now.as_millisecond().to_le_bytes()[0] };
+        let guard = match part {
+            Part::Period => Guard::DerivedId,
+            Part::Upgrade(_) => Guard::UpgradeId,
+        };
+        let salt = if guard.stands() { 0 } else { now.as_millisecond().to_le_bytes()[0] };
         Self {
             payment_id: PaymentId::derive(store, &subscription.key, period, part, salt),
             revision: 0,

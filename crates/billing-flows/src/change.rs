@@ -15,9 +15,10 @@ use crate::collect::{Demand, is_paid};
 use crate::ports::{Changes, Clock, CommitError, Expect, Gateway, Signal, Store, SubscriptionChange, Telemetry};
 use crate::settle::{Books, MAX_ROUNDS};
 use crate::{Billing, FlowError};
-use billing_core::calendar;
-use billing_core::change::{Change, ChangeRefusal, Upgrade};
+use billing_core::calendar::{self, Period};
+use billing_core::change::{Change, ChangeRefusal, MAX_UPGRADES, Upgrade};
 use billing_core::event::{Cause, EventKind};
+use billing_core::guard::Guard;
 use billing_core::invoice::{Invoice, Part};
 use billing_core::plan::{PlanError, PlanType, Terms};
 use billing_core::subscription::{Subscription, SubscriptionKey};
@@ -140,7 +141,8 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         let intent = Changes {
             invoices: vec![(Expect::Absent, claimed.clone())],
             events: vec![subscription_event(subscription, &next, kind, now, cause)],
-            subscription: Some(SubscriptionChange::Write { expected: subscription.version, next: next.clone() }),
+            subscription: Some(SubscriptionChange::Write { expected: subscription.version, next: next.clone() })
+                .filter(|_| Guard::UpgradeIntent.stands()),
             ..Changes::default()
         };
         match self.store.commit(&intent).await {
@@ -170,16 +172,20 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         Ok(Changed::Charged(Box::new(invoice), Box::new(subscription)))
     }
 
-    /// The upgrade of the present period that this very cause began.
+    /// The upgrade that this very cause began: of the present period, or of the month before, for a call may be repeated after a bill.
     async fn upgrade_by(&self, subscription: &Subscription, cause: &Cause) -> Result<Option<Invoice>, FlowError> {
-        let Some(billed) = subscription.wishes.billed else { return Ok(None) };
         let cause = cause.to_string();
-        for number in (1..=billed.upgrades).rev() {
-            let invoice = self.invoice_of(&subscription.key, billed.period, Part::Upgrade(number)).await?;
-            if let Some(invoice) = invoice
-                && invoice.attempts.iter().any(|attempt| attempt.cause == cause)
-            {
-                return Ok(Some(invoice));
+        let upgraded = subscription.wishes.billed.map(|billed| billed.period);
+        let before = subscription.period_before().and_then(|paid| paid.start().first_of_month().yesterday().ok());
+        for period in [upgraded, before.map(Period::starting)].into_iter().flatten() {
+            for number in 1..=MAX_UPGRADES {
+                let part = Part::Upgrade(number);
+                // They are numbered without a gap.
+                let Some(invoice) = self.invoice_of(&subscription.key, period, part).await? else { break };
+                let is_by = invoice.attempts.iter().any(|attempt| attempt.cause == cause);
+                if is_by && Guard::ChangeOnce.stands() {
+                    return Ok(Some(invoice));
+                }
             }
         }
         Ok(None)

@@ -10,6 +10,7 @@
 //! | after the call | the same | asking: `PortOne` knows the payment |
 //! | after the settlement | the truth | nothing to repair; a redelivered message finds nothing due |
 
+use crate::pay::number_by;
 use crate::ports::{
     AskError, Changes, ChargeAnswer, ChargeOrder, Clock, CollectMessage, CommitError, Conflict, Expect, Gateway, Queue,
 };
@@ -210,6 +211,10 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             Step::Ask => {
                 let books = Books { invoice, subscription: Some(subscription.clone()) };
                 Ok(Advanced::Done(self.clear_up(books, now, cause).await?.collected))
+            }
+            // A caller's key makes one attempt, also where it comes twice at once.
+            Step::Attempt if matches!(cause, Cause::Api(_)) && number_by(&invoice, cause).is_some() => {
+                done(Skip::Waiting)
             }
             Step::Attempt if calendar::banks_are_down(now) => done(Skip::BanksDown),
             Step::Attempt => self.attempt(subscription, invoice, expect, now, cause).await,

@@ -7,6 +7,7 @@ use crate::collect::{ASK_AFTER, Collected, Demand, Skip};
 use crate::ports::{Clock, CollectMessage, Gateway, Queue, Store, Telemetry};
 use crate::{Billing, FlowError};
 use billing_core::event::Cause;
+use billing_core::guard::Guard;
 use billing_core::invoice::{Attempt, Invoice, Outcome, Part};
 use billing_core::money::Money;
 use billing_core::subscription::{NextCharge, State, Subscription, SubscriptionKey};
@@ -188,7 +189,9 @@ fn tried(invoice: Invoice, cause: &Cause) -> Option<Tried> {
     Some(Tried { invoice, attempt })
 }
 
-fn number_by(invoice: &Invoice, cause: &Cause) -> Option<u32> {
+/// The attempt that this very cause made.
+pub(crate) fn number_by(invoice: &Invoice, cause: &Cause) -> Option<u32> {
     let cause = cause.to_string();
-    invoice.attempts.iter().rev().find(|attempt| attempt.cause == cause).map(|attempt| attempt.number)
+    let made = |attempt: &&Attempt| attempt.cause == cause && Guard::PayOnce.stands();
+    invoice.attempts.iter().rev().find(made).map(|attempt| attempt.number)
 }

@@ -91,6 +91,20 @@ async fn the_same_call_again_makes_no_second_charge_and_another_call_tries_again
 }
 
 #[tokio::test]
+async fn the_same_call_again_after_the_next_bill_makes_no_second_charge() {
+    let world = on_the_fifth().await;
+    world.live_until("2026-12-31T15:00").await;
+    world.gateway.next([decline(SOFT)]);
+    let first = seats(&world, 5, "key-1").await;
+    world.live_until("2027-01-01T12:00").await;
+    let charges = world.gateway.charges().len();
+    let (Changed::Charged(first, _), Changed::Charged(again, _)) = (first, seats(&world, 5, "key-1").await) else {
+        panic!()
+    };
+    assert_eq!((first.payment_id, world.gateway.charges().len()), (again.payment_id, charges));
+}
+
+#[tokio::test]
 async fn an_upgrade_whose_answer_is_lost_is_asked_about_and_had_if_it_was_paid() {
     for (way, paid) in [(Behaviour::UnknownButPaid, true), (Behaviour::UnknownButDeclined(SOFT.to_owned()), false)] {
         let world = on_the_fifth().await;

@@ -148,6 +148,17 @@ async fn a_caller_and_a_worker_at_once_charge_once() {
 }
 
 #[tokio::test]
+async fn the_same_key_twice_at_once_makes_one_attempt_also_where_it_is_declined() {
+    interleave_everywhere(
+        || World::where_charges(decline(SOFT)),
+        async |world| drop(pay(world, "key-1").await),
+        async |world| drop(pay(world, "key-1").await),
+        async |world, told| assert_eq!(world.gateway.charges().len(), 1, "{told}"),
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_key_that_is_gone_is_answered_as_a_decline() {
     let world = World::new();
     world.gateway.delete_key(&billing_core::billing_key::BillingKey::new(FIRST_KEY));
