@@ -25,7 +25,7 @@ use billing_flows::cancel::{Canceled, Resumed, When};
 use billing_flows::change::Changed;
 use billing_flows::enrol::OpenError;
 use billing_flows::pay::{Paying, Tried};
-use billing_flows::ports::{Clock, Cursor, Gateway, Queue, Store, Telemetry};
+use billing_flows::ports::{Clock, Cursor, Gateway, Queue, Store, StoreError, Telemetry};
 use billing_flows::refund::RefundAnswer;
 use billing_flows::subscribe::Chosen;
 use lambda_http::http::Method;
@@ -124,21 +124,19 @@ pub struct RefundBody {
 impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: Clock> Desk<S, G, C, T, Q, R, D> {
     pub(crate) async fn backend(&self, call: &Call<'_>) -> Result<Response<Body>, Refusal> {
         let path: Vec<&str> = call.path().trim_start_matches('/').split('/').collect();
-        let is_get = call.method() == Method::GET;
-        let is_post = call.method() == Method::POST;
-        let known = match path.as_slice() {
+        let (method, allowed) = match path.as_slice() {
             ["api", "portone", "charge"]
             | ["api", "billing", "checkout-sessions"]
-            | ["api", "billing", "payments", _, "refund"] => is_post,
+            | ["api", "billing", "payments", _, "refund"] => (Method::POST, "POST"),
             ["api", "billing", "subscriptions"]
             | ["api", "billing", "subscriptions", _]
-            | ["api", "billing", "subscriptions", _, "invoices"] => is_get,
-            ["api", "billing", "subscriptions", _, verb] if VERBS.contains(verb) => is_post,
+            | ["api", "billing", "subscriptions", _, "invoices"] => (Method::GET, "GET"),
+            ["api", "billing", "subscriptions", _, verb] if VERBS.contains(verb) => (Method::POST, "POST"),
             _ => return Err(Refusal::new(Kind::NotFound)),
         };
         call.signed()?;
-        if !known {
-            return Err(Refusal::new(Kind::MethodNotAllowed));
+        if *call.method() != method {
+            return Err(Refusal::method(allowed));
         }
         match path.as_slice() {
             ["api", "portone", "charge"] => self.charge(call).await,
@@ -243,8 +241,9 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: C
     }
 
     async fn subscriptions(&self, call: &Call<'_>) -> Result<Response<Body>, Refusal> {
-        let (user, after) = (call.user()?, call.query("cursor").map(|cursor| Cursor(cursor.to_owned())));
-        let page = self.billing.store.subscriptions_of(&user, after.as_ref()).await.map_err(from_store)?;
+        let (user, after) = (call.user()?, cursor(call));
+        let page = self.billing.store.subscriptions_of(&user, after.as_ref()).await;
+        let page = page.map_err(|error| not_listed(error, after.as_ref()))?;
         let shown: Vec<Value> =
             page.items.iter().map(|it| view::subscription(it, &self.billing.settings.catalogue)).collect();
         Ok(json(200, &json!({ "subscriptions": shown, "cursor": page.next })))
@@ -268,8 +267,9 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: C
         if self.billing.store.subscription(key).await.map_err(from_store)?.is_none() {
             return Err(Refusal::new(Kind::NoSuchSubscription));
         }
-        let after = call.query("cursor").map(|cursor| Cursor(cursor.to_owned()));
-        let page = self.billing.store.invoices_of(&key.user_id, after.as_ref()).await.map_err(from_store)?;
+        let after = cursor(call);
+        let page = self.billing.store.invoices_of(&key.user_id, after.as_ref()).await;
+        let page = page.map_err(|error| not_listed(error, after.as_ref()))?;
         let own = page.items.iter().filter(|invoice| invoice.subscription == *key);
         let shown: Vec<Value> = own.map(view::invoice).collect();
         Ok(json(200, &json!({ "invoices": shown, "cursor": page.next })))
@@ -458,8 +458,21 @@ fn is_preview(call: &Call<'_>) -> Result<bool, Refusal> {
     }
 }
 
-fn from_store(error: billing_flows::ports::StoreError) -> Refusal {
+fn from_store(error: StoreError) -> Refusal {
     billing_flows::FlowError::from(error).into()
+}
+
+fn cursor(call: &Call<'_>) -> Option<Cursor> {
+    call.query("cursor").map(|cursor| Cursor(cursor.to_owned()))
+}
+
+/// A listing that cannot go on where a caller says it was, and never will, was not left there.
+fn not_listed(error: StoreError, after: Option<&Cursor>) -> Refusal {
+    if after.is_some() && !error.retryable {
+        tracing::warn!(%error, "a listing does not go on at the cursor that was given");
+        return Refusal::invalid("cursor", "is none of this listing: give it back as it was received");
+    }
+    from_store(error)
 }
 
 fn sentence(error: &impl std::fmt::Display) -> String {

@@ -59,7 +59,7 @@ struct Visit {
 impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: Clock> Desk<S, G, C, T, Q, R, D> {
     pub(crate) async fn page(&self, call: &Call<'_>) -> Response<Body> {
         if call.method() != Verb::GET {
-            return Refusal::new(Kind::MethodNotAllowed).answer(call.request_id());
+            return Refusal::method("GET").answer(call.request_id());
         }
         let signer = self.signer().await;
         let bytes = signer.as_ref().map_or_else(|| unsigned_nonce(call.request_id()), |it| it.nonce(call.request_id()));

@@ -20,7 +20,7 @@ mod view;
 
 use crate::call::Call;
 use crate::pages::Site;
-use crate::refusal::{Kind, Refusal};
+use crate::refusal::Refusal;
 use billing_aws::config::Checkout;
 use billing_aws::secrets::{CheckoutSecrets, ReadSecret};
 use billing_flows::Billing;
@@ -60,7 +60,7 @@ where
     }
     let answered = match (call.method(), call.path()) {
         (&Method::GET, "/health") => Ok(health(&desk.checkout)),
-        (_, "/health") => Err(Refusal::new(Kind::MethodNotAllowed)),
+        (_, "/health") => Err(Refusal::method("GET")),
         _ => desk.backend(&call).await,
     };
     answered.unwrap_or_else(|refusal| refusal.answer(call.request_id()))

@@ -3,7 +3,7 @@
 use crate::answer;
 use billing_core::money::Money;
 use billing_flows::FlowError;
-use lambda_http::http::header::{HeaderValue, RETRY_AFTER};
+use lambda_http::http::header::{ALLOW, HeaderValue, RETRY_AFTER};
 use lambda_http::{Body, Response};
 use serde_json::{Map, Value, json};
 
@@ -59,6 +59,43 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them, in their order.
+    pub const ALL: [Self; 23] = [
+        Self::NotJson,
+        Self::Invalid,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::NoSuchSubscription,
+        Self::NoSuchPayment,
+        Self::NoSuchMethod,
+        Self::NothingOwed,
+        Self::AmountDiffers,
+        Self::Ended,
+        Self::Parked,
+        Self::NotNow,
+        Self::UnderWay,
+        Self::Subscribed,
+        Self::KeyReused,
+        Self::NotRefundable,
+        Self::TooLarge,
+        Self::NotSold,
+        Self::BanksDown,
+        Self::Credentials,
+        Self::Unavailable,
+        Self::Internal,
+    ];
+
+    /// Its `type`.
+    pub fn urn(self) -> String {
+        format!("{TYPE_PREFIX}{}", self.parts().0)
+    }
+
+    /// The HTTP status it is answered with.
+    pub fn status(self) -> u16 {
+        self.parts().1
+    }
+
     /// Its name in `type`, status and title.
     fn parts(self) -> (&'static str, u16, &'static str) {
         match self {
@@ -127,12 +164,18 @@ pub struct Refusal {
     pub kind: Kind,
     detail: Option<String>,
     more: Map<String, Value>,
+    allow: Option<&'static str>,
 }
 
 impl Refusal {
     /// A refusal of a kind.
     pub fn new(kind: Kind) -> Self {
-        Self { kind, detail: None, more: Map::new() }
+        Self { kind, detail: None, more: Map::new(), allow: None }
+    }
+
+    /// A method that a route does not have; it has this one alone.
+    pub fn method(allowed: &'static str) -> Self {
+        Self { allow: Some(allowed), ..Self::new(Kind::MethodNotAllowed) }
     }
 
     /// A field that is wrong, by its name and not its value.
@@ -163,9 +206,9 @@ impl Refusal {
 
     /// The answer. `instance` is what the operator finds the request by.
     pub fn answer(self, instance: &str) -> Response<Body> {
-        let (name, status, title) = self.kind.parts();
+        let (_, status, title) = self.kind.parts();
         let mut body = self.more;
-        body.insert("type".to_owned(), json!(format!("{TYPE_PREFIX}{name}")));
+        body.insert("type".to_owned(), json!(self.kind.urn()));
         body.insert("title".to_owned(), json!(title));
         body.insert("status".to_owned(), json!(status));
         if let Some(detail) = self.detail {
@@ -178,6 +221,9 @@ impl Refusal {
         if let Some(seconds) = self.kind.retry_after() {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(seconds));
         }
+        if let Some(allowed) = self.allow {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+        }
         response
     }
 }
@@ -187,6 +233,8 @@ impl From<FlowError> for Refusal {
         tracing::error!(%error, "a request could not be carried through; what it began is durable, and may be repeated");
         Self::new(match error {
             FlowError::Unauthorized(_) => Kind::Credentials,
+            // Asking again would come to the same.
+            FlowError::Store(error) if !error.retryable => Kind::Internal,
             FlowError::Store(_)
             | FlowError::Queue(_)
             | FlowError::Mail(_)
@@ -194,5 +242,29 @@ impl From<FlowError> for Refusal {
             | FlowError::Contended => Kind::Unavailable,
             FlowError::Render(_) | FlowError::Vanished | FlowError::Money(_) => Kind::Internal,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_kinds_leaves_none_out() {
+        assert!(Kind::ALL.iter().enumerate().all(|(i, kind)| *kind as usize == i));
+        assert_eq!(Kind::ALL.len(), Kind::Internal as usize + 1);
+    }
+
+    #[test]
+    fn every_kind_is_documented_with_its_status() {
+        let page = include_str!("../../../docs/API.md");
+        let contract: Value = serde_json::from_str(include_str!("../../../docs/openapi.json")).unwrap();
+        let types = contract["components"]["schemas"]["Problem"]["properties"]["type"]["enum"].as_array().unwrap();
+        for kind in Kind::ALL {
+            let (name, status, _) = kind.parts();
+            assert!(page.contains(&format!("| `{name}` | {status} |")), "docs/API.md, {name}");
+            assert!(types.contains(&json!(kind.urn())), "docs/openapi.json, {name}");
+        }
+        assert_eq!(types.len(), Kind::ALL.len());
     }
 }
