@@ -153,7 +153,7 @@ fn owed(world: &World, owes: &[Owes], until: Timestamp, invoices: &[Invoice], ta
                 [invoice] => {
                     ended = one(world, person, period, invoice, tally);
                     // What is parked when the next period is owed already does not keep that from being billed.
-                    is_parked |= invoice.quarantine.is_some() && subscription.period() != Some(period.next());
+                    is_parked |= invoice.quarantine.is_some() && !by_place.contains_key(&(&person.key, period.next()));
                 }
                 _ => cx.violation(format!("{} has {} invoices for {period}", person.key.id, found.len())),
             }

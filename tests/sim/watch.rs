@@ -77,12 +77,13 @@ impl Watch {
                 invoice.payment_id, invoice.subscription.id
             ));
         }
-        if let (true, Some(attempt)) = (is_claim, invoice.attempts.last())
-            && attempt.cause.starts_with("api:")
-        {
+        if let (true, Some(attempt)) = (matches!(invoice.state, State::Charging { .. }), invoice.attempts.last()) {
             let this = (invoice.payment_id.clone(), attempt.number);
+            // What was refused for our credentials was never looked at, and is made anew under its number, by whoever comes next.
+            self.callers.retain(|cause, made| *made != this || *cause == attempt.cause);
+            let is_callers = attempt.cause.starts_with("api:");
             let first = self.callers.entry(attempt.cause.clone()).or_insert_with(|| this.clone());
-            if *first != this {
+            if is_callers && *first != this {
                 cx.violation(format!(
                     "{} made attempt {} of {} and attempt {} of {}",
                     attempt.cause, first.1, first.0, this.1, this.0

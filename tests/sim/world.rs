@@ -140,7 +140,7 @@ pub struct Asked {
 struct Promise {
     open: usize,
     calls: u64,
-    last: String,
+    newest: String,
     used: BTreeSet<String>,
     holds: Option<Wish>,
 }
@@ -676,12 +676,14 @@ impl World {
         let (call, is_alone, is_news) = {
             let mut loose = lock(&self.state);
             let promise = loose.promises.entry(asked.key.clone()).or_default();
-            // A key that comes again after others were used tells of what has been.
-            let is_news = promise.used.insert(asked.caller.clone()) || promise.last == asked.caller;
+            // A key that comes again after others were used may tell of what has been.
+            if promise.used.insert(asked.caller.clone()) {
+                promise.newest.clone_from(&asked.caller);
+            }
+            let is_news = promise.newest == asked.caller;
             let is_alone = promise.open == 0;
             promise.open += 1;
             promise.calls += 1;
-            promise.last.clone_from(&asked.caller);
             (promise.calls, is_alone, is_news)
         };
         self.invoke("api", work, move |world, answer| {
@@ -698,9 +700,8 @@ impl World {
                 promise.open -= 1;
                 let is_alone = is_alone && promise.calls == call;
                 match &answer {
-                    Some(Changed::Charged(..)) if is_alone && !is_news => {}
                     Some(Changed::Free(_)) if is_alone => promise.holds = Some(asked.wish),
-                    Some(Changed::Charged(invoice, _)) if is_alone && invoice.undecided().is_none() => {
+                    Some(Changed::Charged(invoice, _)) if is_alone && is_news && invoice.undecided().is_none() => {
                         if !matches!(invoice.state, State::Void { .. }) {
                             promise.holds = Some(asked.wish);
                         }
