@@ -308,7 +308,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: C
                 let terms = view::terms(&upgrade.terms);
                 Ok(json(
                     200,
-                    &json!({ "status": "changed", "preview": true, "charge": view::upgrade(&upgrade), "terms": terms }),
+                    &json!({ "status": "quoted", "preview": true, "charge": view::upgrade(&upgrade), "terms": terms }),
                 ))
             }
             Changed::Charged(invoice, subscription) => {
@@ -344,7 +344,8 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: C
                 CancelAt::Now => self.billing.clock.now(),
                 CancelAt::PeriodEnd => subscription.next_bill_at().unwrap_or(self.billing.clock.now()),
             };
-            let body = json!({ "preview": true, "endsAt": view::millis(ends_at), "unused": unused });
+            let body =
+                json!({ "status": "quoted", "preview": true, "endsAt": view::millis(ends_at), "unused": unused });
             return Ok(json(200, &body));
         }
         let when = match body.at {
