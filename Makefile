@@ -4,7 +4,7 @@ CARGO ?= cargo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test sim sandbox check fmt bench mutants kills fuzz
+.PHONY: help run test test-api sim sandbox check fmt bench mutants kills fuzz
 
 help: ## says what there is
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +14,9 @@ run: ## lives through a month of billing and prints the closed books (ARGS="--cu
 
 test: ## runs every test that needs nothing but cargo
 	@$(CARGO) test --workspace --locked $(ARGS)
+
+test-api: ## has Schemathesis call a sandbox by docs/openapi.json (SEED=1 EXAMPLES=20; wants Python 3.10 and PyPI)
+	@SEED=$(or $(SEED),1) EXAMPLES=$(or $(EXAMPLES),20) tests/schemathesis/run $(ARGS)
 
 sim: ## attacks the rules in random months (SEEDS=10000 CUSTOMERS=100 FROM=random), or tells one (SEED=7)
 	@$(CARGO) run --quiet --package system-tests --bin sim -- --customers $(or $(CUSTOMERS),100) \

@@ -4,11 +4,15 @@
 //! directory in `corpus/` with what it should begin from.
 #![expect(clippy::unwrap_used, reason = "a panic is how a target says that something is wrong")]
 
+mod api_bodies;
+mod charge_request;
+mod checkout_token;
 mod input;
 mod mails;
 mod messages;
 mod portone_answers;
 mod rows;
+mod session_request;
 mod stream;
 mod ticks;
 mod webhook_body;
@@ -19,7 +23,7 @@ mod world;
 pub type Target = fn(&[u8]);
 
 /// Each target and its name, which is also that of its directory in `corpus/`.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("webhook_headers", webhook_headers::feed),
     ("webhook_body", webhook_body::feed),
     ("portone_answers", portone_answers::feed),
@@ -28,6 +32,9 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("stream", stream::feed),
     ("rows", rows::feed),
     ("mails", mails::feed),
+    ("charge_request", charge_request::feed),
+    ("session_request", session_request::feed),
+    ("checkout_token", checkout_token::feed),
 ];
 
 /// The target of a name.

@@ -9,7 +9,7 @@ use lambda_http::http::Method;
 use lambda_http::http::header::{ACCEPT_LANGUAGE, CONTENT_TYPE};
 use lambda_http::request::RequestContext;
 use lambda_http::{Request, RequestExt};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 /// The largest body that is read. The longest that makes sense, a checkout session with all its fields full, stays under 4 KB.
 pub(crate) const MAX_BODY_BYTES: usize = 16 * 1024;
@@ -115,14 +115,26 @@ impl<'a> Call<'a> {
 
 /// Reads a body. What is wrong is said by its place, never by its value.
 pub(crate) fn parse<B: DeserializeOwned>(bytes: &[u8]) -> Result<B, Refusal> {
+    // What is not JSON to its last byte is told from JSON that says something else.
+    serde_json::from_slice::<IgnoredAny>(bytes).map_err(|_| Refusal::new(Kind::NotJson))?;
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let body = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    serde_path_to_error::deserialize(&mut json).map_err(|error| {
         if error.inner().is_data() {
-            Refusal::invalid(&error.path().to_string(), "is missing, unknown, or of a wrong type or value")
+            let field = field(&error.path().to_string(), &error.inner().to_string());
+            Refusal::invalid(&field, "is missing, unknown, or of a wrong type or value")
         } else {
             Refusal::new(Kind::NotJson)
         }
-    })?;
-    json.end().map_err(|_| Refusal::new(Kind::NotJson))?;
-    Ok(body)
+    })
+}
+
+/// The name of a field that is wrong. The path to one that is missing ends before it; it is one of ours, and stands in the message.
+fn field(path: &str, message: &str) -> String {
+    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'));
+    match (path, missing) {
+        (".", Some((name, _))) => name.to_owned(),
+        (".", None) => "body".to_owned(),
+        (path, Some((name, _))) => format!("{path}.{name}"),
+        (path, None) => path.to_owned(),
+    }
 }

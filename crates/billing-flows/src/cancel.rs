@@ -75,8 +75,9 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             let Some(subscription) = self.store.subscription(key).await? else { return Ok(Canceled::Missing) };
             match self.end_period(&subscription, self.clock.now(), cause).await? {
                 Some(Collected::Ended) => return Ok(Canceled::Ended),
+                // Asked, PortOne says that it has not decided: asking once more would hear the same.
+                Some(Collected::Settled("pending") | Collected::Skipped(_)) => return Ok(Canceled::WhenDecided),
                 Some(Collected::Settled(_)) | None => {}
-                Some(Collected::Skipped(_)) => return Ok(Canceled::WhenDecided),
             }
         }
         Err(FlowError::Contended)

@@ -152,7 +152,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         }
         let key = claimed.subscription.clone();
         let id = claimed.payment_id.clone();
-        self.charge_first(Books { invoice: claimed, subscription: Some(next) }, cause).await?;
+        Box::pin(self.charge_first(Books { invoice: claimed, subscription: Some(next) }, cause)).await?;
         let invoice = self.store.invoice(&id).await?.ok_or(FlowError::Vanished)?;
         Ok(Some(self.told(&key, invoice).await?))
     }
@@ -162,7 +162,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         if invoice.undecided().is_none() {
             return self.told(key, invoice).await;
         }
-        self.collect_due(key, self.clock.now(), cause, Demand::WhenDue).await?;
+        Box::pin(self.collect_due(key, self.clock.now(), cause, Demand::WhenDue)).await?;
         let invoice = self.store.invoice(&invoice.payment_id).await?.ok_or(FlowError::Vanished)?;
         self.told(key, invoice).await
     }

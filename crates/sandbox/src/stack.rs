@@ -122,6 +122,8 @@ pub struct Stack {
     pub queues: Queues,
     /// What the functions signalled.
     pub tally: Tally,
+    /// The functions.
+    pub lambda: Lambda,
     /// What moves it.
     pub engine: Engine,
     /// The use cases as the control API has them.
@@ -207,7 +209,7 @@ impl Stack {
 
         let parts = Parts {
             clock: clock.clone(),
-            lambda,
+            lambda: lambda.clone(),
             portone: portone.clone(),
             queues: queues.clone(),
             dynamo: dynamo.clone(),
@@ -225,6 +227,7 @@ impl Stack {
             mailbox,
             queues,
             tally,
+            lambda,
             engine,
             console,
             catalogue,
