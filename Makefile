@@ -4,16 +4,21 @@ CARGO ?= cargo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-api sim sandbox check fmt bench mutants kills fuzz
+.PHONY: help run test test-browser test-api sim sandbox check fmt bench mutants kills fuzz
 
 help: ## says what there is
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## lives through a month of billing and prints the closed books (ARGS="--customers 200 --months 2 --seed 7")
 	@$(CARGO) run --package sandbox -- run $(ARGS)
 
 test: ## runs every test that needs nothing but cargo
 	@$(CARGO) test --workspace --locked $(ARGS)
+
+test-browser: ## walks the customer's side with a real browser, which apt installs if it is missing; pictures in target/browser
+	@tests/browser/install
+	@$(CARGO) build --workspace --bin sandbox --locked
+	@$(CARGO) test --workspace --features browser-tests/browser --test browser --locked $(ARGS)
 
 test-api: ## has Schemathesis call a sandbox by docs/openapi.json (SEED=1 EXAMPLES=20; wants Python 3.10 and PyPI)
 	@SEED=$(or $(SEED),1) EXAMPLES=$(or $(EXAMPLES),20) tests/schemathesis/run $(ARGS)
