@@ -140,7 +140,6 @@ pub struct Asked {
 struct Promise {
     open: usize,
     calls: u64,
-    newest: String,
     used: BTreeSet<String>,
     holds: Option<Wish>,
 }
@@ -676,11 +675,8 @@ impl World {
         let (call, is_alone, is_news) = {
             let mut loose = lock(&self.state);
             let promise = loose.promises.entry(asked.key.clone()).or_default();
-            // A key that comes again after others were used may tell of what has been.
-            if promise.used.insert(asked.caller.clone()) {
-                promise.newest.clone_from(&asked.caller);
-            }
-            let is_news = promise.newest == asked.caller;
+            // A key that comes again may tell of a charge that was followed by other wishes.
+            let is_news = promise.used.insert(asked.caller.clone());
             let is_alone = promise.open == 0;
             promise.open += 1;
             promise.calls += 1;
