@@ -52,6 +52,14 @@ async fn a_charge_that_is_under_way_is_cleared_up_before_the_subscription_ends()
 }
 
 #[tokio::test]
+async fn a_charge_that_portone_has_not_decided_keeps_the_subscription_until_it_is() {
+    let world = World::where_charges(Behaviour::Pending);
+    world.run().await;
+    assert_eq!(cancel(&world, When::Now).await, Canceled::WhenDecided);
+    assert_eq!(world.statuses(), ("pending", "active"));
+}
+
+#[tokio::test]
 async fn a_charge_under_way_that_is_declined_after_the_cancellation_is_not_tried_again() {
     let world = World::where_charges(Behaviour::UnknownInFlight);
     world.run().await;
