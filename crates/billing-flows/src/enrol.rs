@@ -152,7 +152,14 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     }
 
     async fn bind_seen(&self, mut session: Session, seen: &KeySeen, cause: &Cause) -> Result<Bound, FlowError> {
-        for _ in 0..MAX_ROUNDS {
+        for round in 0..MAX_ROUNDS {
+            if round > 0 {
+                // Somebody else wrote since it was read.
+                let Some(fresh) = self.store.session(&session.id).await? else {
+                    return Ok(Bound::Refused(Refusal::NoSuchSession));
+                };
+                session = fresh;
+            }
             if let Some(done) = session.done.clone() {
                 return self.completed(session, &done, &seen.billing_key).await;
             }
@@ -173,7 +180,9 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             let now = self.clock.now();
             let step = match (session.begins(Some(method_of(&row)), now), there) {
                 (Some(begun), None) if live_paid(&had).is_none() => self.begin(&session, begun, &row, now, cause)?,
-                (Some(_), _) => return Ok(Bound::Refused(Refusal::Subscribed)),
+                // The session's own subscription began since the session was read, and completed it.
+                (Some(_), Some(_)) => continue,
+                (Some(_), None) => return Ok(Bound::Refused(Refusal::Subscribed)),
                 (None, Some(before)) if !before.has_ended() => replace(&session, before, &row, now, cause),
                 (None, _) => return Ok(Bound::Refused(Refusal::Ended)),
             };
@@ -203,10 +212,6 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                 Err(CommitError::Conflict(_)) => {}
                 Err(CommitError::Store(error)) => return Err(error.into()),
             }
-            let Some(fresh) = self.store.session(&session.id).await? else {
-                return Ok(Bound::Refused(Refusal::NoSuchSession));
-            };
-            session = fresh;
         }
         Err(FlowError::Contended)
     }

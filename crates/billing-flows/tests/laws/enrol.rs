@@ -179,7 +179,8 @@ async fn redirect_and_webhook_in_either_order_begin_one_trial() {
 }
 
 #[tokio::test]
-async fn redirect_and_webhook_at_any_moment_of_one_another_begin_one_trial() {
+async fn redirect_and_webhook_at_any_moment_of_one_another_begin_one_trial_and_the_customer_is_told_so() {
+    let redirect = async |world: &World| drop(done(comes_back(world, FIRST_KEY).await));
     let world = || checked_out(&subscribe(14));
     let after = async |world: &World, told: &str| {
         done(comes_back(world, FIRST_KEY).await);
