@@ -59,8 +59,7 @@ pub(crate) struct InvoiceRow {
     attempt_count: u32,
     #[serde(default)]
     decline_count: u32,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    refunds: Vec<RefundRow>,
+    refunds: Option<Vec<RefundRow>>,
     /// The refund that is undecided, for the index that does not project `refunds`.
     refund_under_way: Option<u32>,
     first_failed_at: Option<Millis>,
@@ -276,7 +275,7 @@ impl Row for InvoiceRow {
             attempts: core.attempts.iter().map(AttemptRow::of).collect(),
             attempt_count: u32::try_from(core.attempts.len()).unwrap_or(u32::MAX),
             decline_count: core.declines(),
-            refunds: core.refunds.iter().map(RefundRow::of).collect(),
+            refunds: (!core.refunds.is_empty()).then(|| core.refunds.iter().map(RefundRow::of).collect()),
             refund_under_way: core.refund_under_way().map(|refund| refund.number),
             payment_id: invoice.payment_id,
             revision: invoice.revision,
@@ -317,6 +316,7 @@ impl Row for InvoiceRow {
             attempts: self.attempts.into_iter().map(AttemptRow::into_core).collect::<Result<_, _>>()?,
             refunds: self
                 .refunds
+                .unwrap_or_default()
                 .into_iter()
                 .map(|refund| refund.into_core(self.currency))
                 .collect::<Result<_, _>>()?,

@@ -50,6 +50,8 @@ pub(crate) struct SubscriptionRow {
     /// With `dueAt`, or not at all: a subscription with nothing to do is not in the index.
     due_shard: Option<u8>,
     due_at: Option<Millis>,
+    /// `past_due`: when something is to be done about the period; absent if that is `dueAt`, as it is unless an upgrade comes first.
+    retry_at: Option<Millis>,
     version: u64,
 }
 
@@ -116,6 +118,14 @@ impl Row for SubscriptionRow {
             State::Expired { at } => (None, Some(Millis(at))),
             State::Active { .. } | State::PastDue { .. } | State::Parked { .. } => (None, None),
         };
+        let retry_at = match core.state {
+            State::PastDue { due_at: retry_at, .. } if due_at != Some(retry_at) => Some(Millis(retry_at)),
+            State::PastDue { .. }
+            | State::Active { .. }
+            | State::Parked { .. }
+            | State::Canceled { .. }
+            | State::Expired { .. } => None,
+        };
         let subscription = core.clone();
         let (billing_key, pg_provider) = subscription.method.map(|method| (method.billing_key, method.pg)).unzip();
         Self {
@@ -138,6 +148,7 @@ impl Row for SubscriptionRow {
             parked: matches!(core.state, State::Parked { .. }).then_some(true),
             due_shard: due_at.map(|_| core.due_shard()),
             due_at: due_at.map(Millis),
+            retry_at,
             canceled_at,
             expired_at,
             user_id: subscription.key.user_id,
@@ -167,7 +178,8 @@ impl Row for SubscriptionRow {
             ("active", _) => State::Active { next: self.period },
             ("past_due", Some(true)) => State::Parked { period: self.period.ok_or("period")? },
             ("past_due", _) => {
-                State::PastDue { period: self.period.ok_or("period")?, due_at: self.due_at.ok_or("dueAt")?.0 }
+                let due_at = self.retry_at.or(self.due_at).ok_or("dueAt")?.0;
+                State::PastDue { period: self.period.ok_or("period")?, due_at }
             }
             ("canceled", _) => State::Canceled { at: self.canceled_at.ok_or("canceledAt")?.0 },
             ("expired", _) => State::Expired { at: self.expired_at.ok_or("expiredAt")?.0 },

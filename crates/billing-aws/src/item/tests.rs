@@ -1,6 +1,7 @@
 use super::*;
 use billing_core::billing_key::{BillingKey, CardInfo, KeyStatus, MethodKind, MethodLabel, RegisteredKey};
 use billing_core::calendar::Period;
+use billing_core::change::{Upgrade, Wishes};
 use billing_core::decline::{Decline, Pg};
 use billing_core::event::{Cause, EventKind};
 use billing_core::id::{PaymentId, SubscriptionId, UserId};
@@ -249,6 +250,18 @@ fn a_subscription_survives_its_row_in_every_state() {
         assert_eq!(row.contains_key("dueShard"), subscription.due_at().is_some());
         assert_eq!(decode::<SubscriptionRow>(row).unwrap(), subscription);
     }
+}
+
+#[test]
+fn a_retry_that_waits_behind_an_upgrade_keeps_its_own_moment() {
+    let (now, retry) = (at("2026-12-02T10:00:00+09:00"), at("2026-12-04T10:00:00+09:00"));
+    let past_due = subscription(State::PastDue { period: december(), due_at: retry });
+    assert!(!stored::<SubscriptionRow>(&past_due).contains_key("retryAt"));
+    let upgrade = Upgrade { number: 1, terms: past_due.terms(), covers: december(), amount: won(1_000), at: now };
+    let both = Subscription { wishes: Wishes { upgrade: Some(upgrade), ..Wishes::default() }, ..past_due };
+    let row = stored::<SubscriptionRow>(&both);
+    assert_ne!(row["dueAt"], row["retryAt"]);
+    assert_eq!(decode::<SubscriptionRow>(row).unwrap(), both);
 }
 
 #[test]
