@@ -107,7 +107,8 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             }
             let had = self.subscriptions_of(&request.user_id).await?;
             let session = request.open(id.clone(), &had, &self.settings.catalogue, self.clock.now())?;
-            let changes = Changes { session: Some(SessionChange::Open(session.clone())), ..Changes::default() };
+            let open = SessionChange::Open(session.clone());
+            let changes = Changes { session: Some(Box::new(open)), ..Changes::default() };
             match self.store.commit(&changes).await {
                 Ok(()) => return Ok(session),
                 Err(CommitError::Conflict(_)) => {}
@@ -131,7 +132,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             // PortOne need not be asked: the books say so already.
             Some(done) => self.completed(session.clone(), done, key).await?,
             None => match self.gateway.billing_key(key).await {
-                Ok(Some(seen)) => self.bind_seen(session, &seen, cause).await?,
+                Ok(Some(seen)) => Box::pin(self.bind_seen(session, &seen, cause)).await?,
                 Ok(None) | Err(AskError::Unavailable(_)) => Bound::NotYet,
                 Err(error @ AskError::Unauthorized(_)) => return Err(error.into()),
             },
@@ -196,8 +197,8 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             let kinds: Vec<EventKind> = events.iter().map(|event| event.kind).collect();
             let changes = Changes {
                 subscription: step.change,
-                key: known.is_none().then(|| KeyChange::Register(row)),
-                session: Some(SessionChange::Complete { id: session.id.clone(), done: done.clone() }),
+                key: known.is_none().then_some(KeyChange::Register(row)),
+                session: Some(Box::new(SessionChange::Complete { id: session.id.clone(), done: done.clone() })),
                 events,
                 ..Changes::default()
             };

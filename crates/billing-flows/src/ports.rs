@@ -126,8 +126,8 @@ pub struct Changes {
     pub subscription: Option<SubscriptionChange>,
     /// The billing key.
     pub key: Option<KeyChange>,
-    /// The checkout session.
-    pub session: Option<SessionChange>,
+    /// The checkout session. Boxed: few transactions have one, and every future that commits would carry it.
+    pub session: Option<Box<SessionChange>>,
     /// Events; none of their rows may exist. At most two.
     pub events: Vec<Event>,
 }

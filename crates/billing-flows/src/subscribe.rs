@@ -119,7 +119,8 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             // A key without a customer, or with one that is no user id of ours: nobody to bind it to.
             return Ok(Received::Stranger);
         };
-        let is_completed = self.complete_session_of(&seen, cause).await?;
+        // Boxed: few keys name a session, and every webhook would carry its state.
+        let is_completed = Box::pin(self.complete_session_of(&seen, cause)).await?;
         let subscriptions = self.subscriptions_of(&user_id).await?;
         let is_news = self.write_key(&user_id, &seen, &subscriptions, cause).await? || is_completed;
         // A late delivery about an older key must not displace a newer one.

@@ -1,3 +1,5 @@
+#![expect(clippy::arithmetic_side_effects, reason = "a test reckons in small numbers")]
+
 use super::*;
 use crate::calendar::{self, date_at};
 use crate::private::Private;

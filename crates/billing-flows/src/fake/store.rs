@@ -287,7 +287,7 @@ impl Tables {
                 row.is_none_or(|row| row.status != KeyStatus::Active)
             }
         });
-        let on_session = changes.session.as_ref().is_some_and(|change| match change {
+        let on_session = changes.session.as_deref().is_some_and(|change| match change {
             SessionChange::Open(row) => self.sessions.contains_key(&row.id),
             SessionChange::Complete { id, .. } => self.sessions.get(id).is_none_or(|row| row.done.is_some()),
         });
@@ -340,7 +340,7 @@ impl Tables {
             }
             None => {}
         }
-        match &changes.session {
+        match changes.session.as_deref() {
             Some(SessionChange::Open(row)) => {
                 self.sessions.insert(row.id.clone(), kept::session(row));
             }

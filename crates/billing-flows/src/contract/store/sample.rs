@@ -418,12 +418,12 @@ pub(super) fn done() -> Done {
 }
 
 pub(super) fn opens(session: &Session) -> Changes {
-    Changes { session: Some(SessionChange::Open(session.clone())), ..Changes::default() }
+    Changes { session: Some(Box::new(SessionChange::Open(session.clone()))), ..Changes::default() }
 }
 
 pub(super) fn completes(session: &Session, done: &Done) -> Changes {
     let change = SessionChange::Complete { id: session.id.clone(), done: done.clone() };
-    Changes { session: Some(change), ..Changes::default() }
+    Changes { session: Some(Box::new(change)), ..Changes::default() }
 }
 
 pub(super) fn label() -> MethodLabel {
