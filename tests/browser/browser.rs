@@ -9,9 +9,7 @@ use std::io::{BufRead, BufReader};
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
-use thirtyfour::extensions::query::ElementPollerWithTimeout;
 use thirtyfour::prelude::*;
 use thirtyfour::{ChromeCapabilities, LoggingPrefsLogLevel};
 
@@ -108,7 +106,6 @@ pub(crate) async fn walk(device: Device, body: impl AsyncFnOnce(&Walk) -> WebDri
     let (sandbox, chromedriver) = (Sandbox::start(), Chromedriver::start());
     let driver = WebDriver::builder(&chromedriver.url, device.capabilities())
         .client(reqwest::Client::builder().no_proxy().build().unwrap())
-        .poller(Arc::new(ElementPollerWithTimeout::new(PATIENCE, Duration::from_millis(50))))
         .connect()
         .await
         .unwrap();
@@ -134,9 +131,28 @@ impl Walk {
         self.driver.goto(url).await
     }
 
-    /// What is at a selector, once it can be seen.
+    /// What is at a selector, once it can be seen. What is asked for while one page gives way to the next is an error, and asked for again.
     pub(crate) async fn at(&self, css: &str) -> WebDriverResult<WebElement> {
-        self.driver.query(By::Css(css)).and_displayed().first().await
+        self.seen(css, By::Css(css)).await
+    }
+
+    async fn seen(&self, what: &str, by: By) -> WebDriverResult<WebElement> {
+        let looking = async {
+            loop {
+                if let Ok(found) = self.driver.find(by.clone()).await
+                    && matches!(found.is_displayed().await, Ok(true))
+                {
+                    return found;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, looking).await {
+            Ok(found) => Ok(found),
+            Err(_) => {
+                panic!("expected {what}, and the page says {:?}", self.js("return document.body.innerText").await?)
+            }
+        }
     }
 
     pub(crate) async fn text(&self, css: &str) -> WebDriverResult<String> {
@@ -149,11 +165,7 @@ impl Walk {
 
     /// Waits until a page with this heading is there.
     pub(crate) async fn sees(&self, heading: &str) -> WebDriverResult<()> {
-        let found = self.driver.query(By::Tag("h1")).with_text(heading.to_owned()).first().await;
-        if found.is_err() {
-            panic!("expected {heading:?}, and the page says {:?}", self.text("body").await?);
-        }
-        Ok(())
+        self.seen(heading, By::XPath(format!("//h1[normalize-space()=\"{heading}\"]"))).await.map(drop)
     }
 
     /// Agrees to the terms and starts: with the page's button, or `PayPal`'s own.
@@ -164,7 +176,7 @@ impl Walk {
 
     /// Goes into the PG's window, whether it lies over the page or took its place.
     pub(crate) async fn enter_window(&self) -> WebDriverResult<()> {
-        let window = self.driver.query(By::Css("#portone-sandbox-frame, #window")).first().await?;
+        let window = self.at("#portone-sandbox-frame, #window").await?;
         if window.tag_name().await? == "iframe" {
             window.enter_frame().await?;
         }

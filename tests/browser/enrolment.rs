@@ -19,7 +19,7 @@ async fn on_a_desktop_a_card_is_registered_in_a_window_over_the_page() {
         walk.sees("결제 수단이 등록되었습니다").await?;
         walk.picture("desktop-ko-3-success").await?;
         let facts = walk.text(".facts").await?;
-        assert!(facts.contains("카드") && facts.contains("Standard · 좌석 3개"), "{facts}");
+        assert!(facts.contains("Sandbox Card") && facts.contains("Standard · 좌석 3개"), "{facts}");
         walk.sandbox.has_enrolled_once(&KIM, "CARD").await;
         Ok(())
     })
@@ -78,12 +78,12 @@ async fn on_a_dark_phone_paypal_is_registered_too() {
     walk(Device::Phone, async |walk| {
         walk.prefers_dark().await?;
         walk.open(&walk.sandbox.checkout(&DOE).await).await?;
-        walk.agree_and_start().await?;
+        walk.click("#consent").await?;
+        walk.at("#portone-sandbox-paypal").await?;
+        walk.picture("phone-dark-paypal-1-register").await?;
+        walk.click("#portone-sandbox-paypal").await?;
         walk.enter_window().await?;
         walk.screen("phone-dark-paypal-2-window").await?;
-        walk.driver.enter_default_frame().await?;
-        walk.picture("phone-dark-paypal-1-register").await?;
-        walk.enter_window().await?;
         walk.end_window("approve").await?;
         walk.sees("Your payment method is registered").await?;
         walk.picture("phone-dark-paypal-3-success").await?;

@@ -129,8 +129,11 @@ impl Sandbox {
         let mails = self.mails(customer).await;
         assert_eq!(mails.len(), 1, "{mails:?}");
         let subject = mails[0]["subject"].as_str().unwrap();
-        let begins =
-            if customer.locale == "ko" { "Standard 구독 시작" } else { "Your Standard subscription has started" };
+        let begins = if customer.locale == "ko" {
+            "[Sivera] Standard 구독 시작"
+        } else {
+            "[Sivera] Your Standard subscription has started"
+        };
         assert!(subject.starts_with(begins), "{subject}");
 
         let events = self.ask("console", &format!("/api/events?subject={id}"), None).await;
@@ -140,7 +143,12 @@ impl Sandbox {
 
     /// Holds that nothing was bound, begun or mailed.
     pub(crate) async fn has_nothing(&self, customer: &Customer) {
-        assert_eq!(self.subscriptions(customer).await, [] as [Value; 0]);
+        self.has_no_subscription(customer).await;
         assert_eq!(self.mails(customer).await, [] as [Value; 0]);
+    }
+
+    /// Holds that nothing was begun.
+    pub(crate) async fn has_no_subscription(&self, customer: &Customer) {
+        assert_eq!(self.subscriptions(customer).await, [] as [Value; 0]);
     }
 }

@@ -142,7 +142,7 @@ fn blank(site: &Site, view: &Register) -> Form {
         words: Words {
             consent_first: "Please agree to the payment terms first.",
             opening: "Opening the registration window. If you cannot see it, please check your pop-up blocker.",
-            closed: "You closed the window before registering. Nothing was registered or charged, and you can try again any time.",
+            closed: "If you closed the window before you had finished, nothing was registered or charged, and you can try again any time.",
             done: "Checking your registration.",
         },
     }

@@ -91,7 +91,9 @@
       button.disabled = true;
       let result;
       try {
-        result = await show(await open(mine.request, "loadIssueBillingKeyUI"));
+        // A request for PayPal's button names no language; the window speaks the page's.
+        const request = { locale: document.documentElement.lang || undefined, ...mine.request };
+        result = await show(await open(request, "loadIssueBillingKeyUI"));
         if (result.code !== undefined) result = failure("IssueBillingKeyError", result);
       } catch (error) {
         result = error;
