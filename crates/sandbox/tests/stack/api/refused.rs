@@ -3,6 +3,7 @@
 use super::contract::Call;
 use super::{User, bodies, field, morning, refund};
 use reqwest::Method;
+use reqwest::header::HeaderMap;
 use sandbox::apigw;
 use sandbox::lambda::Function;
 use sandbox::stack::{Options, Stack};
@@ -138,7 +139,7 @@ async fn a_route_names_the_method_it_has() {
 
 #[tokio::test]
 async fn a_caller_whose_signature_nobody_checked_is_refused_everywhere() {
-    let stack = Stack::open(Options::default()).await.unwrap();
+    let stack = Box::pin(Stack::open(Options::default())).await.unwrap();
     let user = User { id: "u".to_owned(), subscription: "s".to_owned(), billing_key: String::new() };
     let posts = bodies(&user).into_iter().chain(["resume", "retry"].map(|verb| user.path(verb)));
     let gets = ["/api/billing/subscriptions?userId=u".to_owned(), user.path(""), user.path("invoices")];
@@ -146,7 +147,7 @@ async fn a_caller_whose_signature_nobody_checked_is_refused_everywhere() {
     for (method, path) in routes {
         let method = method.parse().unwrap();
         // API Gateway's event of a route without an authorizer.
-        let event = apigw::event(&method, &path.parse().unwrap(), &Default::default(), b"{}", 0);
+        let event = apigw::event(&method, &path.parse().unwrap(), &HeaderMap::new(), b"{}", 0);
         let answer = stack.lambda.invoke(Function::Api, event).await.unwrap();
         let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
         assert_eq!((&answer["statusCode"], &body["type"]), (&json!(403), &json!("urn:problem:billing:forbidden")));
