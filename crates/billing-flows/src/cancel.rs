@@ -37,6 +37,7 @@ pub enum Canceled {
 }
 
 /// What became of the wish not to cancel.
+#[expect(clippy::large_enum_variant, reason = "one is made per request, and never many at once")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resumed {
     /// The subscription goes on.

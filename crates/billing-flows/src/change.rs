@@ -24,6 +24,7 @@ use billing_core::plan::{PlanError, PlanType, Terms};
 use billing_core::subscription::{Subscription, SubscriptionKey};
 
 /// What a wish comes to, or came to.
+#[expect(clippy::large_enum_variant, reason = "one is made per request, and never many at once")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Changed {
     /// There is no such subscription.

@@ -462,7 +462,9 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         };
         match self.store.commit(&changes).await {
             Ok(()) => {
-                kind.into_iter().for_each(|kind| self.telemetry.signal(Signal::Event(kind)));
+                if let Some(kind) = kind {
+                    self.telemetry.signal(Signal::Event(kind));
+                }
                 Ok(Advanced::Done(Collected::Settled(status)))
             }
             Err(CommitError::Conflict(conflict)) => Ok(Advanced::after(conflict)),
