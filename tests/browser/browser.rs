@@ -147,12 +147,10 @@ impl Walk {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        match tokio::time::timeout(PATIENCE, looking).await {
-            Ok(found) => Ok(found),
-            Err(_) => {
-                panic!("expected {what}, and the page says {:?}", self.js("return document.body.innerText").await?)
-            }
-        }
+        let Ok(found) = tokio::time::timeout(PATIENCE, looking).await else {
+            panic!("expected {what}, and the page says {:?}", self.js("return document.body.innerText").await?);
+        };
+        Ok(found)
     }
 
     pub(crate) async fn text(&self, css: &str) -> WebDriverResult<String> {

@@ -50,7 +50,8 @@ impl Sandbox {
             command.args([port, "0"]);
         }
         let started = command.stdout(Stdio::piped()).spawn();
-        let mut child = started.unwrap_or_else(|error| panic!("{program:?}: {error}; `make test-browser` builds it"));
+        let mut child =
+            started.unwrap_or_else(|error| panic!("{}: {error}; `make test-browser` builds it", program.display()));
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
