@@ -110,7 +110,7 @@ async fn session(store: &DynamoStore) {
     let id = SessionId::new("cs1").unwrap();
     let answer = store.session(&id).await;
     let Ok(Some(read)) = answer else { return };
-    let changes = Changes { session: Some(SessionChange::Open(read.clone())), ..Changes::default() };
+    let changes = Changes { session: Some(Box::new(SessionChange::Open(read.clone()))), ..Changes::default() };
     answer_with(&json!({ "Item": written_by(store, &changes).await }));
     assert_eq!(store.session(&id).await.unwrap(), Some(read), "written and read again");
 }

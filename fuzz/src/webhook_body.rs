@@ -52,7 +52,7 @@ pub(crate) fn feed(bytes: &[u8]) {
 }
 
 async fn post(world: &World, signer: Signer, is_base64: bool, body: &[u8]) -> Response<Body> {
-    let (secret, at, signed) = match signer {
+    let (secret, at, text) = match signer {
         Signer::PortOne => (SECRET, now(), body.to_vec()),
         Signer::SomebodyElse => ("whsec_c29tZWJvZHkgZWxzZSdzIHNlY3JldA==", now(), body.to_vec()),
         Signer::OfAnotherBody => (SECRET, now(), [body, b" "].concat()),
@@ -67,7 +67,7 @@ async fn post(world: &World, signer: Signer, is_base64: bool, body: &[u8]) -> Re
         .header("content-type", "application/json")
         .header("webhook-id", "wh-1")
         .header("webhook-timestamp", at.as_second().to_string())
-        .header("webhook-signature", sign(&WebhookSecret::new(secret).unwrap(), "wh-1", at, &signed))
+        .header("webhook-signature", sign(&WebhookSecret::new(secret).unwrap(), "wh-1", at, &text))
         .body(body)
         .unwrap();
     webhook::handle(&world.billing, &world.queue, &webhook_secrets(), request).await

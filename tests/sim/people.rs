@@ -226,7 +226,7 @@ fn act(world: &World, person: &Person, key: &SubscriptionKey, deed: &Deed, gener
             }
         }
         Deed::GiveBack(parts, has_key) => {
-            give_back(world, &payment_of(person, key), *parts, has_key.then_some(generation))
+            give_back(world, &payment_of(person, key), *parts, has_key.then_some(generation));
         }
         Deed::GiveBackTwice(parts) => {
             give_back(world, &payment_of(person, key), *parts, Some(generation));

@@ -723,7 +723,7 @@ impl World {
         self.invoke("api", work, move |world, answer| {
             world.cx.note(|| format!("{caller} is answered: {}", told(answer.as_ref())));
             let is_open = match answer {
-                Some(Ok(Paying::Tried(tried))) => tried.attempt.is_some() && tried.outcome().is_none(),
+                Some(Ok(Paying::Tried(made))) => made.attempt.is_some() && made.outcome().is_none(),
                 Some(Ok(_)) => false,
                 Some(Err(_)) | None => true,
             };

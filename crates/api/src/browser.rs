@@ -176,20 +176,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: C
                 method: enrolment.method,
             }),
             Bound::NotYet => Shown::Success(Success::Checking { reload: reload(call, token, &key) }),
-            Bound::Refused(refusal) => self.not_bound(refusal),
-        })
-    }
-
-    fn not_bound(&self, refusal: NotBound) -> Shown {
-        tracing::warn!(%refusal, "a billing key was not bound");
-        Shown::Problem(match refusal {
-            NotBound::NoSuchSession | NotBound::Expired | NotBound::Ended => Problem::SessionExpired,
-            NotBound::Completed | NotBound::Subscribed => Problem::AlreadyCompleted,
-            NotBound::NotIssued
-            | NotBound::OtherStore
-            | NotBound::WrongMode
-            | NotBound::OtherCustomer
-            | NotBound::OtherSession => Problem::NotYours,
+            Bound::Refused(refusal) => not_bound(refusal),
         })
     }
 
@@ -258,6 +245,20 @@ fn set(frame: Frame<'_>, shown: &Shown) -> Result<Page, askama::Error> {
         Shown::Failure(view) => pages::failure(frame, view),
         Shown::Problem(view) => pages::problem(frame, view),
     }
+}
+
+/// The page for a billing key that its session does not take.
+fn not_bound(refusal: NotBound) -> Shown {
+    tracing::warn!(%refusal, "a billing key was not bound");
+    Shown::Problem(match refusal {
+        NotBound::NoSuchSession | NotBound::Expired | NotBound::Ended => Problem::SessionExpired,
+        NotBound::Completed | NotBound::Subscribed => Problem::AlreadyCompleted,
+        NotBound::NotIssued
+        | NotBound::OtherStore
+        | NotBound::WrongMode
+        | NotBound::OtherCustomer
+        | NotBound::OtherSession => Problem::NotYours,
+    })
 }
 
 /// The next look; nothing after [`MAX_LOOKS`].

@@ -56,12 +56,12 @@ where
 {
     let call = Call::of(&request);
     if call.path().starts_with("/payment/") {
-        return desk.page(&call).await;
+        return Box::pin(desk.page(&call)).await;
     }
     let answered = match (call.method(), call.path()) {
         (&Method::GET, "/health") => Ok(health(&desk.checkout)),
         (_, "/health") => Err(Refusal::method("GET")),
-        _ => desk.backend(&call).await,
+        _ => Box::pin(desk.backend(&call)).await,
     };
     answered.unwrap_or_else(|refusal| refusal.answer(call.request_id()))
 }

@@ -104,7 +104,8 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     pub async fn collect<Q: Queue>(&self, queue: &Q, message: &CollectMessage) -> Result<Collected, FlowError> {
         let cause = Cause::Run(message.run.clone());
         let key = SubscriptionKey { user_id: message.user_id.clone(), id: message.subscription_id.clone() };
-        let collected = self.collect_due(&key, message.now, &cause, Demand::WhenDue).await?;
+        // Boxed, for it is the largest of all: a batch holds ten of them at once.
+        let collected = Box::pin(self.collect_due(&key, message.now, &cause, Demand::WhenDue)).await?;
         let (result, skipped) = match collected {
             Collected::Settled(status) => (status, None),
             Collected::Ended => ("ended", None),

@@ -1,3 +1,5 @@
+#![expect(clippy::arithmetic_side_effects, reason = "a test reckons in small numbers")]
+
 use super::*;
 use crate::invoice::tests::catalogue;
 use crate::money::Currency;

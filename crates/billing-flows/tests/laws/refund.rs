@@ -233,7 +233,7 @@ async fn a_refund_that_portone_decides_later_is_open_until_then() {
         for (is_given_back, answer) in
             [(true, succeeded(10_000, 20_000)), (false, RefundAnswer::Failed { code: "FAILED".to_owned() })]
         {
-            let world = paid_and(&[behaviour.clone()]);
+            let world = paid_and(std::slice::from_ref(&behaviour));
             refund(&world, &some()).await;
             world.minutes_pass(300);
             assert_eq!(refund(&world, &some()).await, RefundAnswer::Requested);
@@ -328,7 +328,7 @@ async fn a_crash_at_any_point_gives_back_once_and_is_answered() {
     ] {
         let act = async |world: &World| drop(try_refund(world, &some()).await);
         let crashes = crash_everywhere(
-            || paid_and(&[first.clone()]),
+            || paid_and(std::slice::from_ref(&first)),
             act,
             async |world, told| {
                 let answer = repeat(world, &some()).await;
@@ -351,7 +351,7 @@ async fn a_crash_at_any_point_of_the_repetition_gives_back_once() {
             drop(try_refund(world, &some()).await);
         };
         crash_everywhere(
-            || paid_and(&[first.clone()]),
+            || paid_and(std::slice::from_ref(&first)),
             act,
             async |world, told| {
                 world.minutes_pass(5);
@@ -377,7 +377,7 @@ async fn a_table_that_fails_at_any_request_costs_no_second_refund_and_no_answer(
     for fault in [Fault::Before, Fault::After] {
         for behaviour in [Succeed, UnknownButDone, UnknownNotReceived, Refuse("MAX_CANCEL_COUNT_REACHED".to_owned())] {
             for request in 1..12 {
-                let world = paid_and(&[behaviour.clone()]);
+                let world = paid_and(std::slice::from_ref(&behaviour));
                 let before: u64 = world.store.requests().values().sum();
                 world.store.faults().by(move |call| if call.of_all == before + request { fault } else { Fault::None });
                 drop(try_refund(&world, &some()).await);
@@ -393,7 +393,7 @@ async fn a_table_that_fails_at_any_request_costs_no_second_refund_and_no_answer(
 async fn a_webhook_at_any_point_of_a_refund_tells_nobody_twice() {
     for behaviour in [Succeed, UnknownButDone] {
         interleave_everywhere(
-            || paid_and(&[behaviour.clone()]),
+            || paid_and(std::slice::from_ref(&behaviour)),
             async |world| drop(try_refund(world, &some()).await),
             async |world| drop(world.receive(&told(PaymentHint::Cancelled)).await),
             async |world, told| {
@@ -410,7 +410,7 @@ async fn a_webhook_at_any_point_of_a_refund_tells_nobody_twice() {
 async fn two_callers_with_one_key_give_back_once() {
     for behaviour in [Succeed, UnknownButDone, UnknownNotReceived] {
         interleave_everywhere(
-            || paid_and(&[behaviour.clone()]),
+            || paid_and(std::slice::from_ref(&behaviour)),
             async |world| drop(try_refund(world, &some()).await),
             async |world| drop(try_refund(world, &some()).await),
             async |world, told| {
@@ -472,7 +472,7 @@ async fn a_refund_that_nobody_repeats_is_decided_by_the_next_nights() {
         (Request, Some(true), RefundOutcome::Succeeded),
         (Request, Some(false), RefundOutcome::Failed { code: "FAILED".to_owned() }),
     ] {
-        let world = paid_and(&[behaviour.clone()]);
+        let world = paid_and(std::slice::from_ref(&behaviour));
         refund(&world, &some()).await;
         if let Some(is_given_back) = is_given_back {
             world.gateway.decide_refund(&payment_id(), 1, is_given_back);
