@@ -152,14 +152,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     }
 
     async fn bind_seen(&self, mut session: Session, seen: &KeySeen, cause: &Cause) -> Result<Bound, FlowError> {
-        for round in 0..MAX_ROUNDS {
-            if round > 0 {
-                // Somebody else wrote since it was read.
-                let Some(fresh) = self.store.session(&session.id).await? else {
-                    return Ok(Bound::Refused(Refusal::NoSuchSession));
-                };
-                session = fresh;
-            }
+        for _ in 0..MAX_ROUNDS {
             if let Some(done) = session.done.clone() {
                 return self.completed(session, &done, &seen.billing_key).await;
             }
@@ -180,9 +173,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             let now = self.clock.now();
             let step = match (session.begins(Some(method_of(&row)), now), there) {
                 (Some(begun), None) if live_paid(&had).is_none() => self.begin(&session, begun, &row, now, cause)?,
-                // The session's own subscription began since the session was read, and completed it.
-                (Some(_), Some(_)) => continue,
-                (Some(_), None) => return Ok(Bound::Refused(Refusal::Subscribed)),
+                (Some(_), _) => return self.subscribed(&session.id, &seen.billing_key).await,
                 (None, Some(before)) if !before.has_ended() => replace(&session, before, &row, now, cause),
                 (None, _) => return Ok(Bound::Refused(Refusal::Ended)),
             };
@@ -212,8 +203,23 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                 Err(CommitError::Conflict(_)) => {}
                 Err(CommitError::Store(error)) => return Err(error.into()),
             }
+            let Some(fresh) = self.store.session(&session.id).await? else {
+                return Ok(Bound::Refused(Refusal::NoSuchSession));
+            };
+            session = fresh;
         }
         Err(FlowError::Contended)
+    }
+
+    /// What is answered to whoever finds a subscription where the session was to begin one: it is another's, or the session's own, begun since
+    /// the session was read.
+    async fn subscribed(&self, id: &SessionId, key: &BillingKey) -> Result<Bound, FlowError> {
+        if let Some(fresh) = self.store.session(id).await?
+            && let Some(done) = fresh.done.clone()
+        {
+            return self.completed(fresh, &done, key).await;
+        }
+        Ok(Bound::Refused(Refusal::Subscribed))
     }
 
     /// What is answered about a session that is completed.
