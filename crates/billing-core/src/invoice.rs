@@ -23,6 +23,10 @@ pub const RESEND_WINDOW: SignedDuration = SignedDuration::from_mins(170);
 /// A 404 for a payment says something only once nothing sent under its idempotency key can still be on its way: after the 3 hours.
 pub const LOST_AFTER: SignedDuration = SignedDuration::from_mins(190);
 
+/// How far apart two attempts with one method are at least. A failure that `PortOne` shows is told from an earlier one by its time, and clocks
+/// differ.
+pub const APART: SignedDuration = SignedDuration::from_mins(2);
+
 /// How many attempts an invoice keeps. Declines are limited to four by the ladder; the others are those that never reached `PortOne` or that
 /// it refused, at most one a day. Beyond this a person must look.
 pub const MAX_ATTEMPTS: usize = 60;
@@ -313,11 +317,14 @@ impl Invoice {
         }
     }
 
-    /// As if it might be tried now: its customer wants it tried. What cannot succeed is not tried all the same.
+    /// As if it might be tried now: its customer wants it tried. What cannot succeed is not tried all the same, and nothing within [`APART`] of
+    /// the last attempt.
     #[must_use]
     pub fn brought_forward(mut self, now: Timestamp) -> Self {
+        let ended = self.attempts.last().and_then(|last| last.ended_at);
+        let earliest = ended.map_or(now, |ended| after(ended, APART)).max(now);
         match &mut self.state {
-            State::Open { next_attempt_at: at } | State::Failed { retry_at: Some(at) } => *at = now.min(*at),
+            State::Open { next_attempt_at: at } | State::Failed { retry_at: Some(at) } => *at = earliest.min(*at),
             State::Failed { retry_at: None }
             | State::Charging { .. }
             | State::Unknown { .. }

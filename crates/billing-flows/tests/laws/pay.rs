@@ -66,6 +66,7 @@ async fn the_same_key_gives_the_same_answer_after_others_were_used() {
     let world = World::where_charges(decline(SOFT));
     let first = tried(&world, "key-1").await;
     world.gateway.always(Behaviour::Approve);
+    world.minutes_pass(2);
     let second = tried(&world, "key-2").await;
     assert_eq!(second.outcome(), Some(&Outcome::Paid));
     let again = tried(&world, "key-1").await;
@@ -79,10 +80,22 @@ async fn a_customer_who_pays_sooner_uses_a_retry_up_and_the_last_one_ends_the_su
     let world = World::where_charges(decline(SOFT));
     for key in ["key-1", "key-2", "key-3", "key-4"] {
         tried(&world, key).await;
+        world.minutes_pass(2);
     }
     world.assert_expired_after_four_declines("on demand");
     assert_eq!(tried(&world, "key-4").await.invoice.state.status(), "uncollectible", "the same key, the same answer");
     assert_eq!(pay(&world, "key-5").await, Paying::Ended);
+}
+
+#[tokio::test]
+async fn nothing_is_tried_again_within_two_minutes_for_clocks_differ() {
+    let world = World::where_charges(decline(SOFT));
+    tried(&world, "key-1").await;
+    world.minutes_pass(1);
+    let sooner = tried(&world, "key-2").await;
+    assert_eq!((sooner.attempt, world.gateway.charges().len()), (None, 1));
+    world.minutes_pass(1);
+    assert_eq!((tried(&world, "key-2").await.attempt, world.gateway.charges().len()), (Some(2), 2));
 }
 
 #[tokio::test]

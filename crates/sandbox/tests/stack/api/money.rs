@@ -39,6 +39,8 @@ async fn a_declined_charge_says_why_and_when_it_is_tried_again() {
     user.change(&sandbox, "pro", 5).send().await.is(409, "not-now");
 
     user.behaves(&sandbox, "approve").await;
+    // Two attempts lie two minutes apart.
+    sandbox.post("/api/clock", json!({ "advance": "PT2M" })).await;
     user.post(&sandbox, "retry").key("order-2").send().await.is(200, "paid");
     assert_eq!(&user.charge(&sandbox).key("order-1").send().await.is(402, "declined")["reason"], "insufficient_funds");
 }
