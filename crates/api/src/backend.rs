@@ -1,4 +1,4 @@
-//! What the customer's own backend asks for. Everything that is done may be asked for again: see [`crate::call`] for the idempotency key.
+//! What the customer's own backend asks for. Everything that is done may be asked for again: see `call.rs` for the idempotency key.
 //!
 //! API Gateway gives up on an answer after 30 s, and `PortOne` may take 60 to charge. So what charges is waited for [`ANSWER_WITHIN`] and no
 //! longer; then the answer says that the end is not known, the attempt is durable, and a worker asks about it within minutes.
