@@ -5,15 +5,16 @@ use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::dynamodb::Dynamo;
 use crate::engine::{Engine, Parts, Past};
+use crate::environment::{self, Environment};
 use crate::lambda::{Desk, Functions, Lambda, Secret};
 use crate::mailbox::Mailbox;
 use crate::portone::{PortOne, PortOneConfig};
-use crate::queue::Queues;
+use crate::queue;
 use crate::tally::Tally;
 use anyhow::Context;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
-use billing_aws::config::{self, MailFrom, Tables};
+use billing_aws::config::{self, Checkout, MailFrom, Queues, Tables};
 use billing_aws::dynamo::DynamoStore;
 use billing_aws::gateway::PortOneGateway;
 use billing_aws::secrets::{CachedSecret, CheckoutSecrets, SecretsManager, WebhookSecrets};
@@ -21,7 +22,6 @@ use billing_aws::ses::SesMailer;
 use billing_aws::sqs::SqsQueue;
 use billing_aws::tables::{self, Table};
 use billing_core::Timestamp;
-use billing_core::decline::Pg;
 use billing_core::dunning::Ladder;
 use billing_core::event::EventKind;
 use billing_core::id::StoreId;
@@ -45,8 +45,10 @@ pub const WEBHOOK_SECRET: &str = "whsec_c2FuZGJveC13ZWJob29rLXNlY3JldC1vbmx5LWhl
 /// What the sandbox signs checkout addresses with.
 const CHECKOUT_SECRET: &str = "sandbox-checkout-secret-not-for-anything-else";
 
-const API_SECRET_ID: &str = "sandbox/portone-api-secret";
-const WEBHOOK_SECRET_ID: &str = "sandbox/portone-webhook-secret";
+/// The entry of the sandbox's Secrets Manager with the API secret.
+pub const API_SECRET_ID: &str = "sandbox/portone-api-secret";
+/// The entry of the sandbox's Secrets Manager with the webhook secret.
+pub const WEBHOOK_SECRET_ID: &str = "sandbox/portone-webhook-secret";
 /// The entry of the sandbox's Secrets Manager with what checkout addresses are signed with.
 pub const CHECKOUT_SECRET_ID: &str = "sandbox/checkout-secret";
 
@@ -69,6 +71,9 @@ pub struct Options {
     pub webhook_secret: String,
     /// How long the client waits for `PortOne`'s answers.
     pub read_timeout: Duration,
+    /// Whether it runs no function by itself, for they run elsewhere: no schedule fires, and queues and stream keep what they get.
+    /// `PortOne` sends no webhook before it is told where to.
+    pub bare: bool,
 }
 
 impl Default for Options {
@@ -82,6 +87,7 @@ impl Default for Options {
             api_secret: API_SECRET.to_owned(),
             webhook_secret: WEBHOOK_SECRET.to_owned(),
             read_timeout: portone::DEFAULT_READ_TIMEOUT,
+            bare: false,
         }
     }
 }
@@ -119,7 +125,7 @@ pub struct Stack {
     /// The mailbox.
     pub mailbox: Mailbox,
     /// The queues.
-    pub queues: Queues,
+    pub queues: queue::Queues,
     /// What the functions signalled.
     pub tally: Tally,
     /// The functions.
@@ -130,6 +136,8 @@ pub struct Stack {
     pub console: Arc<Desk>,
     /// What is sold.
     pub catalogue: Catalogue,
+    /// What a function that runs elsewhere has in its environment.
+    pub environment: Environment,
     /// The store's id.
     pub store_id: StoreId,
     /// How many customers were made.
@@ -177,7 +185,7 @@ impl Stack {
             clock: clock.clone(),
         })?;
         serve(portone_port, portone.router());
-        let queues = Queues::open(file("queues.jsonl").as_deref(), clock.clone(), changed.clone())?;
+        let queues = queue::Queues::open(file("queues.jsonl").as_deref(), clock.clone(), changed.clone())?;
         let mailbox = Mailbox::open(file("mailbox.jsonl").as_deref(), clock.clone())?;
         let secrets = BTreeMap::from([
             (API_SECRET_ID.to_owned(), options.api_secret.clone()),
@@ -186,8 +194,10 @@ impl Stack {
         ]);
         serve(aws_port, Aws { mailbox: mailbox.clone(), queues: queues.clone(), secrets: Arc::new(secrets) }.router());
 
+        let environment = environment::of(&addresses, &tables, &store_id, options.read_timeout);
         let wiring = Wiring {
             addresses,
+            environment: environment.clone(),
             clock: clock.clone(),
             tables: tables.clone(),
             tally: tally.clone(),
@@ -205,7 +215,9 @@ impl Stack {
         let console = Arc::new(wiring.desk("console").await?);
         let lambda = Box::pin(wiring.lambda()).await?;
         serve(api, apigw::router(lambda.clone()));
-        portone.set_webhook_url(format!("{}/api/portone/billing-webhook", url(addresses.api)));
+        if !options.bare {
+            portone.set_webhook_url(format!("{}/api/portone/billing-webhook", url(addresses.api)));
+        }
 
         let parts = Parts {
             clock: clock.clone(),
@@ -214,6 +226,7 @@ impl Stack {
             queues: queues.clone(),
             dynamo: dynamo.clone(),
             changed,
+            bare: options.bare,
         };
         let engine = Engine::new(parts, past);
         let made = Arc::new(AtomicU64::new(feed_left_over(&dynamodb, &tables, &dynamo).await?));
@@ -231,6 +244,7 @@ impl Stack {
             engine,
             console,
             catalogue,
+            environment,
             store_id,
             made,
         };
@@ -301,6 +315,7 @@ fn image(row: &std::collections::HashMap<String, aws_sdk_dynamodb::types::Attrib
 /// What the functions' clients are made of.
 struct Wiring {
     addresses: Addresses,
+    environment: Environment,
     clock: Clock,
     tables: Tables,
     tally: Tally,
@@ -354,30 +369,11 @@ impl Wiring {
         let (_, planner) = self.sdk("planner").await?;
         let (_, worker) = self.sdk("worker").await?;
         let (_, webhook) = self.sdk("webhook").await?;
-        let aws = url(self.addresses.aws);
-        let queues = config::Queues {
-            collect_url: format!("{aws}/000000000000/collect"),
-            plan_url: format!("{aws}/000000000000/plan"),
-        };
         let (_, notifier) = self.sdk("notifier").await?;
         let (_, api) = self.sdk("api").await?;
-        let from = MailFrom {
-            address: "billing@sivera.example".to_owned(),
-            manage_url: "https://sivera.example/settings/billing".to_owned(),
-            support_email: "support@sivera.example".to_owned(),
-            company_line: None,
-            configuration_set: None,
-        };
+        let (queues, checkout, from): (Queues, Checkout, MailFrom) =
+            config::read(|name| self.environment.get(name).cloned())?;
         let catalogue = &self.settings.catalogue;
-        let checkout = config::Checkout {
-            public_url: url(self.addresses.api),
-            card: Some(config::CardChannel { key: "channel-key-sandbox-card".to_owned(), pg: Pg::TossPayments }),
-            paypal_channel_key: Some("channel-key-sandbox-paypal".to_owned()),
-            sdk_url: format!("{}/v2/browser-sdk.js", url(self.addresses.portone)),
-            terms_url: None,
-            privacy_url: None,
-            secret_id: CHECKOUT_SECRET_ID.to_owned(),
-        };
         Ok(Lambda::new(Functions {
             api: api::Desk {
                 billing: self.desk("api").await?,
