@@ -43,6 +43,7 @@ sandbox: ## serves the whole stack on five ports until it is stopped (ARGS="--da
 build: ## builds the functions for Lambda, and tells the size of each (ARCH=arm64, as deployed, or x86_64; wants Python 3.10 and PyPI)
 	@ARCH=$(or $(ARCH),arm64) infra/build
 
+deploy: override ARCH = arm64
 deploy: build ## deploys template.yaml, after asking for its parameters where they are not known (STAGE=dev; ARGS goes to `sam deploy`)
 	@STAGE=$(or $(STAGE),dev) infra/deploy $(ARGS)
 
