@@ -4,7 +4,7 @@ CARGO ?= cargo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser test-api sim sandbox check fmt bench mutants kills fuzz
+.PHONY: help run test test-browser test-api sim sandbox check validate fmt bench mutants kills fuzz
 
 help: ## says what there is
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ check: ## formatting, lints and documentation, warnings denied
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+validate: ## checks the templates as CloudFormation will read them (wants Python 3.10 and PyPI)
+	@infra/validate/run
 
 fmt: ## formats
 	@$(CARGO) fmt --all

@@ -17,13 +17,13 @@
 //! 128 MB the first TLS handshake inside a handler takes most of a second.
 
 use crate::clock::SystemClock;
-use crate::config::{self, Checkout, ConfigErrors, Dunning, MailFrom, PortOne, Queues, Tables, Webhooks};
+use crate::config::{self, Checkout, ConfigErrors, Dunning, MailFrom, Metrics, PortOne, Queues, Tables, Webhooks};
 use crate::dynamo::DynamoStore;
 use crate::gateway::{GatewayError, PortOneGateway};
 use crate::secrets::{CachedSecret, CheckoutSecrets, SecretsManager, WebhookSecrets};
 use crate::ses::SesMailer;
 use crate::sqs::SqsQueue;
-use crate::telemetry::EmfTelemetry;
+use crate::telemetry::{EmfTelemetry, NAMESPACE};
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, SdkConfig};
 use billing_core::plan::{Catalogue, PlanError};
@@ -159,9 +159,15 @@ impl Aws {
     }
 }
 
-/// Signals to the function's log.
+/// Signals to the function's log. A function does not stay down for the want of a name for its metrics.
 pub fn telemetry() -> LiveTelemetry {
-    EmfTelemetry::stdout(SystemClock)
+    match config::from_env::<Metrics>() {
+        Ok(metrics) => EmfTelemetry::stdout(SystemClock, &metrics.namespace),
+        Err(error) => {
+            tracing::error!(%error, "metrics are written under {NAMESPACE}");
+            EmfTelemetry::stdout(SystemClock, NAMESPACE)
+        }
+    }
 }
 
 /// Opens connections, for a second at most. What fails here will be seen when it is needed. Join several to open them at once.

@@ -12,6 +12,7 @@
 //! No variable holds a secret: those name the secret's entry in Secrets Manager.
 
 use crate::tables::Table;
+use crate::telemetry::NAMESPACE;
 use billing_core::decline::Pg;
 use billing_core::dunning::Ladder;
 use billing_core::id::StoreId;
@@ -288,6 +289,20 @@ impl Group for MailFrom {
     }
 }
 
+/// What is counted for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metrics {
+    /// `METRICS_NAMESPACE`: under which metrics are written, so that two stacks in one account are told apart; absent for `Billing`.
+    pub namespace: String,
+}
+
+impl Group for Metrics {
+    fn read(vars: &mut Vars<'_>) -> Option<Self> {
+        let namespace = vars.optional("METRICS_NAMESPACE", "Billing/billing-prod", metrics_namespace);
+        Some(Self { namespace: namespace?.unwrap_or_else(|| NAMESPACE.to_owned()) })
+    }
+}
+
 /// When a declined invoice is tried again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dunning {
@@ -312,6 +327,17 @@ fn table_name(text: &str) -> Result<String, &'static str> {
         Ok(text.to_owned())
     } else {
         Err("must be the name of a DynamoDB table: 3 to 255 letters, digits, '-', '_' and '.'")
+    }
+}
+
+fn metrics_namespace(text: &str) -> Result<String, &'static str> {
+    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b'/' | b'#' | b':'));
+    if plain && text.len() <= 255 && !text.starts_with("AWS/") {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            "must be a namespace of CloudWatch: at most 255 letters, digits and any of . - _ / # :, not beginning with AWS/",
+        )
     }
 }
 

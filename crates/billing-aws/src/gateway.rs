@@ -88,8 +88,26 @@ impl<R: ReadSecret, C: Clock> PortOneGateway<R, C> {
         self.client.warm_up().await;
     }
 
+    /// Makes a call, and logs how long it took and what it came to: `infra/watch.yaml` counts these lines.
+    async fn call<T, F>(&self, operation: &'static str, call: impl Fn(Client) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>> + Send,
+    {
+        let began = self.secret.now();
+        let answer = self.call_twice(call).await;
+        let portone_ms = u64::try_from(self.secret.now().duration_since(began).as_millis()).unwrap_or(0);
+        match &answer {
+            Ok(_) => tracing::info!(operation, portone_ms, "PortOne answered"),
+            Err(error) => {
+                let portone_error = error.kind().map_or("NO_ANSWER", ErrorKind::as_str);
+                tracing::info!(operation, portone_ms, portone_error, "PortOne answered with an error, or not at all");
+            }
+        }
+        answer
+    }
+
     /// Makes a call, and once more if the secret was refused and has been replaced. `call` must make the same request each time.
-    async fn call<T, F>(&self, call: impl Fn(Client) -> F) -> Result<T, Error>
+    async fn call_twice<T, F>(&self, call: impl Fn(Client) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>> + Send,
     {
@@ -132,7 +150,7 @@ impl<R: ReadSecret, C: Clock> Gateway for PortOneGateway<R, C> {
             // A blank billing key, or a payment id that is not one of ours: nothing was sent.
             return ChargeAnswer::Refused { code: "INVALID_ORDER".to_owned() };
         };
-        let call = self.call(|client| {
+        let call = self.call("charge", |client| {
             let (id, attempt, payment) = (&id, &attempt, &payment);
             async move { client.pay_with_billing_key(id, attempt, payment).await }
         });
@@ -149,7 +167,7 @@ impl<R: ReadSecret, C: Clock> Gateway for PortOneGateway<R, C> {
             return CancelAnswer::Refused { code: "INVALID_ORDER".to_owned() };
         };
         let cancel = cancel::request(order);
-        let call = self.call(|client| {
+        let call = self.call("cancel", |client| {
             let (id, key, cancel) = (&id, &key, &cancel);
             async move { client.cancel_payment(id, Some(key), cancel).await }
         });
@@ -160,7 +178,7 @@ impl<R: ReadSecret, C: Clock> Gateway for PortOneGateway<R, C> {
         let Ok(id) = portone::PaymentId::new(id.as_str()) else {
             return Ok(None);
         };
-        let call = self.call(|client| {
+        let call = self.call("payment", |client| {
             let id = &id;
             async move { client.payment(id).await }
         });
@@ -173,7 +191,7 @@ impl<R: ReadSecret, C: Clock> Gateway for PortOneGateway<R, C> {
         let Ok(key) = portone::BillingKey::new(key.expose()) else {
             return Ok(None);
         };
-        let call = self.call(|client| {
+        let call = self.call("billing_key", |client| {
             let key = &key;
             async move { client.billing_key(key).await }
         });
@@ -192,7 +210,7 @@ impl<R: ReadSecret, C: Clock> Gateway for PortOneGateway<R, C> {
         match by {
             ListedBy::Creation => {
                 let query = listing::by_creation(from, until, after);
-                let call = self.call(|client| {
+                let call = self.call("payments_by_cursor", |client| {
                     let query = &query;
                     async move { client.payments_by_cursor(query).await }
                 });
@@ -202,7 +220,7 @@ impl<R: ReadSecret, C: Clock> Gateway for PortOneGateway<R, C> {
             ListedBy::StatusChange => {
                 let place = listing::Place::of(from, after)?;
                 let query = place.query(until);
-                let call = self.call(|client| {
+                let call = self.call("payments", |client| {
                     let query = &query;
                     async move { client.payments(query).await }
                 });

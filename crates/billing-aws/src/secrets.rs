@@ -117,6 +117,11 @@ impl<R: ReadSecret, C: Clock> CachedSecret<R, C> {
         Self { source, clock, id: id.into(), kept: Mutex::default() }
     }
 
+    /// The present moment.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Its name.
     pub fn id(&self) -> &str {
         &self.id

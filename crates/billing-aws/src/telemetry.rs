@@ -16,9 +16,14 @@
 //! | `Unreconciled` | count | none | what a reconciler's pass could not deal with |
 //! | `CutShort` | count | none | reconciler's passes that ran out of time |
 //! | `Differences` | count | none | what a nightly pass found that only a person can settle |
+//! | `NotAttempted` | count | none | what fell due before the morning's run and was not attempted a quarter of an hour later |
+//! | `UnknownForLong` | count | none | attempts of more than an hour ago whose end could not be found out |
 //! | `Unbalanced` | count | none | closings of a month whose books do not balance |
 //! | `Parked` | count | none | a month's invoices that wait for a person |
 //! | `Unsettled` | count | none | a month's invoices that are not decided for good, the parked among them |
+//!
+//! `PortOneLatency` (milliseconds, by `Operation`) and `PortOneErrors` (count, by `Type`) are not written here: `infra/watch.yaml` has
+//! `CloudWatch` count them from the lines that the gateway logs.
 //!
 //! The dimensions are few and closed: none names a customer, a payment or a run. What caused a line is in it, beside the metrics.
 
@@ -29,39 +34,40 @@ use serde_json::{Map, Value, json};
 use std::io::{Stdout, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The metrics' namespace.
+/// The metrics' namespace, where none is configured.
 pub const NAMESPACE: &str = "Billing";
 
 /// Writes a line for each signal. Cheap to clone; clones share their writer.
 #[derive(Debug)]
 pub struct EmfTelemetry<C, W> {
     clock: C,
+    namespace: Arc<str>,
     writer: Arc<Mutex<W>>,
 }
 
 impl<C: Clone, W> Clone for EmfTelemetry<C, W> {
     fn clone(&self) -> Self {
-        Self { clock: self.clock.clone(), writer: Arc::clone(&self.writer) }
+        Self { clock: self.clock.clone(), namespace: Arc::clone(&self.namespace), writer: Arc::clone(&self.writer) }
     }
 }
 
 impl<C> EmfTelemetry<C, Stdout> {
     /// Writes where Lambda reads logs.
-    pub fn stdout(clock: C) -> Self {
-        Self::new(clock, std::io::stdout())
+    pub fn stdout(clock: C, namespace: &str) -> Self {
+        Self::new(clock, namespace, std::io::stdout())
     }
 }
 
 impl<C, W> EmfTelemetry<C, W> {
     /// Writes to a writer.
-    pub fn new(clock: C, writer: W) -> Self {
-        Self { clock, writer: Arc::new(Mutex::new(writer)) }
+    pub fn new(clock: C, namespace: &str, writer: W) -> Self {
+        Self { clock, namespace: namespace.into(), writer: Arc::new(Mutex::new(writer)) }
     }
 }
 
 impl<C: Clock, W: Write + Send> Telemetry for EmfTelemetry<C, W> {
     fn signal(&self, signal: Signal) {
-        let line = line(signal, self.clock.now().as_millisecond());
+        let line = line(signal, &self.namespace, self.clock.now().as_millisecond());
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         // A metric that cannot be written must not stop a charge.
         drop(writeln!(writer, "{line}").and_then(|()| writer.flush()));
@@ -97,7 +103,6 @@ impl Line {
         dimensions: Dimensions,
     ) -> Self {
         self.directives.push(json!({
-            "Namespace": NAMESPACE,
             "Dimensions": dimensions,
             "Metrics": [{ "Name": name, "Unit": unit }],
         }));
@@ -108,14 +113,17 @@ impl Line {
         self.metric(name, value, "Count", dimensions)
     }
 
-    fn text(self, now_ms: i64) -> String {
-        let mut fields = self.fields;
-        fields.insert("_aws".to_owned(), json!({ "Timestamp": now_ms, "CloudWatchMetrics": self.directives }));
+    fn text(self, namespace: &str, now_ms: i64) -> String {
+        let Self { mut directives, mut fields } = self;
+        for directive in directives.iter_mut().filter_map(Value::as_object_mut) {
+            directive.insert("Namespace".to_owned(), namespace.into());
+        }
+        fields.insert("_aws".to_owned(), json!({ "Timestamp": now_ms, "CloudWatchMetrics": directives }));
         Value::Object(fields).to_string()
     }
 }
 
-fn line(signal: Signal, now_ms: i64) -> String {
+fn line(signal: Signal, namespace: &str, now_ms: i64) -> String {
     let line = match signal {
         Signal::Charge { cause, outcome, amount } => charge(cause, outcome, amount),
         Signal::Collected { run, result, skipped, asks } => collected(run, result, skipped).field("asks", asks),
@@ -141,13 +149,16 @@ fn line(signal: Signal, now_ms: i64) -> String {
                 None => line,
             }
         }
+        Signal::LeftOver { not_attempted, unknown_for_long } => {
+            Line::new().count("NotAttempted", not_attempted, TOTAL).count("UnknownForLong", unknown_for_long, TOTAL)
+        }
         Signal::Closed { month, balanced, unsettled, parked } => Line::new()
             .count("Unbalanced", u8::from(!balanced), TOTAL)
             .count("Parked", parked, TOTAL)
             .count("Unsettled", unsettled, TOTAL)
             .field("month", month),
     };
-    line.text(now_ms)
+    line.text(namespace, now_ms)
 }
 
 fn charge(cause: String, outcome: &'static str, amount: Money) -> Line {
@@ -188,7 +199,7 @@ mod tests {
     }
 
     fn lines(signals: Vec<Signal>) -> String {
-        let telemetry = EmfTelemetry::new(Fixed, Vec::new());
+        let telemetry = EmfTelemetry::new(Fixed, NAMESPACE, Vec::new());
         for signal in signals {
             telemetry.signal(signal);
         }
@@ -224,6 +235,7 @@ mod tests {
                 failed: 0,
                 unfinished: false,
             },
+            Signal::LeftOver { not_attempted: 3, unknown_for_long: 1 },
             Signal::Closed { month: "2026-12".to_owned(), balanced: false, unsettled: 2, parked: 1 },
         ]),);
     }

@@ -688,6 +688,13 @@ pub enum Signal {
         /// Whether it ran out of time.
         unfinished: bool,
     },
+    /// What an hourly pass found that should have been dealt with before.
+    LeftOver {
+        /// Subscriptions that fell due before the morning's run, which began a quarter of an hour ago or longer, and were not attempted since.
+        not_attempted: u64,
+        /// Attempts that began more than an hour ago, and whose end could not be found out.
+        unknown_for_long: u64,
+    },
     /// The books of a month were closed.
     Closed {
         /// The month, such as `2026-12`.

@@ -11,15 +11,16 @@ use crate::settle::Books;
 use crate::{Billing, FlowError};
 use billing_core::Timestamp;
 use billing_core::books::Column;
-use billing_core::calendar::{self, Period};
+use billing_core::calendar::{self, BILLING_HOUR, Period};
 use billing_core::event::{Cause, Event, EventKind};
 use billing_core::id::PaymentId;
-use billing_core::invoice::{Invoice, Step};
+use billing_core::invoice::{Invoice, State, Step};
 use billing_core::settlement::{self, Charged, Context, Fact};
-use billing_core::subscription::{DUE_SHARDS, Due, SubscriptionKey};
+use billing_core::subscription::{DUE_SHARDS, Due, Subscription, SubscriptionKey};
 use jiff::SignedDuration;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How many questions are asked at once. `PortOne` states no limit for reads; this is far below the worker's charges.
 pub(crate) const ASKS_AT_ONCE: usize = 8;
@@ -35,6 +36,49 @@ pub const NIGHTS: i64 = 7;
 /// How far back the nightly pass goes at most, in days, if no night was good for so long: the span that `PortOne` lists when it is told none.
 /// The first night of all goes back so far.
 pub const NIGHTS_AT_MOST: i64 = 90;
+
+/// How long a run has, before what it was to attempt and did not is an operator's matter.
+const RUN_HAS: SignedDuration = SignedDuration::from_mins(15);
+
+/// How long the end of an attempt may stay unknown before it is an operator's matter: messages ask after 4, 14 and 29 minutes.
+const UNKNOWN_HAS: SignedDuration = SignedDuration::from_mins(60);
+
+/// What an hourly pass finds that should have been dealt with before.
+#[derive(Debug, Default)]
+struct LeftOver {
+    not_attempted: AtomicU64,
+    unknown_for_long: AtomicU64,
+}
+
+impl LeftOver {
+    /// Takes in a due subscription that could be attempted; it should have been if the last run that is over had it.
+    fn could_be_attempted(&self, subscription: &Subscription, now: Timestamp) {
+        if subscription.due_at().is_some_and(|due| due <= last_run(now)) {
+            self.not_attempted.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn signal(&self) -> Signal {
+        Signal::LeftOver {
+            not_attempted: self.not_attempted.load(Ordering::Relaxed),
+            unknown_for_long: self.unknown_for_long.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// When the last run was scheduled for that should be over at `now`.
+fn last_run(now: Timestamp) -> Timestamp {
+    let over = now.checked_sub(RUN_HAS).unwrap_or(now);
+    let today = calendar::moment(calendar::date_at(over), BILLING_HOUR);
+    if today <= over { today } else { today.checked_sub(SignedDuration::from_hours(24)).unwrap_or(today) }
+}
+
+/// Whether nobody has known for long how the last attempt ended. What is pending is known.
+fn is_unknown_for_long(invoice: &Invoice, now: Timestamp) -> bool {
+    let began = invoice.attempts.last().map(|attempt| attempt.started_at);
+    let is_long = began.is_some_and(|at| now.duration_since(at) > UNKNOWN_HAS);
+    is_long && matches!(invoice.state, State::Unknown { .. } | State::Charging { .. })
+}
 
 /// What a pass came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -104,12 +148,15 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     /// One row that fails does not keep the pass from the others; only refused credentials end it, for then every question is refused.
     pub async fn reconcile(&self, now: Timestamp, is_late: impl Fn() -> bool + Sync) -> Result<Reconciled, FlowError> {
         let cause = Cause::Reconcile(now.to_string());
-        let shards: Vec<_> = (0..DUE_SHARDS).map(|shard| self.reconcile_shard(shard, now, &cause, &is_late)).collect();
+        let left = LeftOver::default();
+        let shards: Vec<_> =
+            (0..DUE_SHARDS).map(|shard| self.reconcile_shard(shard, now, &cause, &left, &is_late)).collect();
         let mut total = Reconciled::default();
         for shard in futures::future::try_join_all(shards).await? {
             total.add(shard);
         }
         self.telemetry.signal(total.signal("hourly", None));
+        self.telemetry.signal(left.signal());
         Ok(total)
     }
 
@@ -118,6 +165,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         shard: u8,
         now: Timestamp,
         cause: &Cause,
+        left: &LeftOver,
         is_late: &(impl Fn() -> bool + Sync),
     ) -> Result<Reconciled, FlowError> {
         let mut total = Reconciled::default();
@@ -128,7 +176,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                 if is_late() {
                     return Ok(Reconciled { unfinished: true, ..total });
                 }
-                let asks: Vec<_> = some.iter().map(|key| self.reconcile_one(key, now, cause)).collect();
+                let asks: Vec<_> = some.iter().map(|key| self.reconcile_one(key, now, cause, left)).collect();
                 for asked in futures::future::join_all(asks).await {
                     total.count(asked)?;
                 }
@@ -146,24 +194,28 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         key: &SubscriptionKey,
         now: Timestamp,
         cause: &Cause,
+        left: &LeftOver,
     ) -> Result<Option<bool>, FlowError> {
         let Some(subscription) = self.store.subscription(key).await? else { return Ok(None) };
         let due = subscription.due(now);
         let (Due::Collect(_) | Due::Upgrade(_) | Due::End, Some((period, part))) = (due, subscription.owed()) else {
             return Ok(None);
         };
-        let Some(invoice) = self.invoice_of(key, period, part).await? else { return Ok(None) };
-        if invoice.step(subscription.method.as_ref(), self.clock.now()) != Step::Ask {
-            return Ok(None);
+        let invoice = self.invoice_of(key, period, part).await?;
+        let step = invoice.as_ref().map(|it| it.step(subscription.method.as_ref(), self.clock.now()));
+        if due != Due::End && matches!(step, None | Some(Step::Attempt)) {
+            left.could_be_attempted(&subscription, now);
         }
+        let (Some(invoice), Some(Step::Ask)) = (invoice, step) else { return Ok(None) };
+        let is_long = is_unknown_for_long(&invoice, now);
         let is_wanted = due != Due::End && !subscription.cancel_at_period_end;
         let books = Books { invoice, subscription: Some(subscription) };
-        let cleared = if is_wanted {
-            self.clear_up(books, now, cause).await?
-        } else {
-            self.ask(books, cause, Resend::No).await?
-        };
-        Ok(Some(cleared.changed))
+        let cleared =
+            if is_wanted { self.clear_up(books, now, cause).await } else { self.ask(books, cause, Resend::No).await };
+        if is_long && !cleared.as_ref().is_ok_and(|cleared| cleared.changed) {
+            left.unknown_for_long.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(Some(cleared?.changed))
     }
 
     /// The nightly pass at `now`: compares the days that are over in Seoul, from [`NIGHTS`] before the last night that got through everything.

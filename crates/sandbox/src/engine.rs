@@ -37,7 +37,7 @@ const MAX_STREAM_DELIVERIES: u32 = 100;
 enum Schedule {
     /// `cron(0 10 * * ? *)`
     Plan,
-    /// `cron(20 1-23 * * ? *)`
+    /// `cron(15 1-23 * * ? *)`
     Reconcile,
     /// `cron(40 2 * * ? *)`
     Compare,
@@ -53,7 +53,7 @@ impl Schedule {
         let local = after.to_zoned(calendar::seoul());
         let (hours, minute) = match self {
             Self::Plan => (10..=10, 0),
-            Self::Reconcile => (1..=23, 20),
+            Self::Reconcile => (1..=23, 15),
             Self::Compare => (2..=2, 40),
             Self::Close => (3..=3, 10),
         };

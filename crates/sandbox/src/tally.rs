@@ -104,6 +104,7 @@ impl Telemetry for Tally {
                 counts.reconciled += settled;
                 counts.differences += differences.unwrap_or(0);
             }
+            Signal::LeftOver { .. } => {}
             Signal::Closed { balanced: true, .. } => counts.closings.0 += 1,
             Signal::Closed { balanced: false, .. } => counts.closings.1 += 1,
         }

@@ -395,6 +395,54 @@ async fn a_nightly_pass_that_is_late_stops_and_says_so() {
     assert_eq!((pass.asked, pass.unfinished), (0, true));
 }
 
+/// What the hourly passes so far found left over: (not attempted, unknown for long).
+fn left_over(world: &World) -> Vec<(u64, u64)> {
+    let left = world.telemetry.signals().into_iter().filter_map(|signal| match signal {
+        Signal::LeftOver { not_attempted, unknown_for_long } => Some((not_attempted, unknown_for_long)),
+        _ => None,
+    });
+    left.collect()
+}
+
+#[tokio::test]
+async fn an_hourly_pass_tells_how_many_the_run_did_not_attempt_a_quarter_of_an_hour_after_it_was_to_begin() {
+    let world = World::with((0..10).map(customer));
+    world.go_to("2026-12-01T10:14");
+    world.reconcile().await;
+    world.go_to("2026-12-01T10:15");
+    world.reconcile().await;
+    world.go_to("2026-12-01T10:16");
+    world.run().await;
+    world.go_to("2026-12-01T11:15");
+    world.reconcile().await;
+    assert_eq!(left_over(&world), [(0, 0), (10, 0), (0, 0)]);
+}
+
+#[tokio::test]
+async fn a_retry_that_the_run_did_not_make_is_told_too_and_one_that_is_not_due_is_not() {
+    let world = World::where_charges(decline(SOFT));
+    world.collect().await.unwrap();
+    world.go_to("2026-12-02T09:15");
+    world.reconcile().await;
+    world.go_to("2026-12-02T10:15");
+    world.reconcile().await;
+    assert_eq!(left_over(&world), [(0, 0), (1, 0)]);
+}
+
+#[tokio::test]
+async fn an_hourly_pass_tells_how_many_ends_have_been_unknown_for_more_than_an_hour() {
+    let world = World::where_charges(Behaviour::UnknownButPaid);
+    world.collect().await.unwrap();
+    world.gateway.all_asks(Some(AskFault::Unavailable));
+    world.minutes_pass(60);
+    world.reconcile().await;
+    world.minutes_pass(1);
+    world.reconcile().await;
+    world.gateway.all_asks(None);
+    world.reconcile().await;
+    assert_eq!(left_over(&world), [(0, 0), (0, 1), (0, 0)]);
+}
+
 #[tokio::test]
 async fn each_pass_tells_what_it_came_to() {
     let world = World::new();
