@@ -149,7 +149,7 @@ impl Stack {
         let tables = Tables::with_prefix("sandbox");
         let store_id = StoreId::new("store-5a4d0b07-5b0e-4f0a-9c2e-5a11db0c5a4d")?;
         let catalogue = config::catalogue()?;
-        let tally = Tally::default();
+        let tally = Tally::new(clock.clone());
 
         let mut listeners = Vec::new();
         for port in options.ports {
