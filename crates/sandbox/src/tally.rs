@@ -1,15 +1,21 @@
 //! Counts what the functions signal, where the deployed stack would have `CloudWatch` metrics.
 
+use crate::clock::Clock;
+use billing_aws::telemetry::EmfTelemetry;
 use billing_core::calendar;
 use billing_flows::ports::{Signal, Telemetry};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::io::Stderr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The counts. Clones are the same counts.
-#[derive(Debug, Clone, Default)]
-pub struct Tally(Arc<Mutex<Counts>>);
+#[derive(Debug, Clone)]
+pub struct Tally {
+    counts: Arc<Mutex<Counts>>,
+    metrics: Option<EmfTelemetry<Clock, Stderr>>,
+}
 
 /// What was counted.
 #[derive(Debug, Clone, Default)]
@@ -56,15 +62,24 @@ pub struct Run {
 }
 
 impl Tally {
+    /// Counts; with `metrics` it also writes each signal to standard error as the deployed functions write it to their logs.
+    pub fn new(clock: Clock, metrics: bool) -> Self {
+        let metrics = metrics.then(|| EmfTelemetry::new(clock, std::io::stderr()));
+        Self { counts: Arc::default(), metrics }
+    }
+
     /// A copy of the counts.
     pub fn counts(&self) -> Counts {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl Telemetry for Tally {
     fn signal(&self, signal: Signal) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(metrics) = &self.metrics {
+            metrics.signal(signal.clone());
+        }
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         match signal {
             Signal::Charge { outcome, .. } => *counts.charges.entry(outcome).or_default() += 1,
             // A message that came back to ask was counted when it came first.
