@@ -130,7 +130,9 @@ impl Lambda {
                 over_http(event, |request| webhook::handle(&f.webhook, &f.webhook_queue, &f.webhook_secrets, request))
                     .await?
             }
-            Function::Api => over_http(event, |request| api::handle(&f.api, request)).await?,
+            Function::Api => {
+                over_http(event, |request| api::handle(&f.api, request, tokio::time::sleep(api::ANSWER_WITHIN))).await?
+            }
             Function::Planner => {
                 let event: PlannerEvent = serde_json::from_value(event)?;
                 let (store, queue) = &f.planner;

@@ -1,6 +1,7 @@
 //! `sandbox run`: a thousand customers, a month of billing, the closed books.
 
 use crate::books;
+use crate::clock::Clock;
 use crate::customers::{self, CreateError, NewCustomers};
 use crate::stack::{Options, Stack};
 use crate::usage::Usage;
@@ -78,7 +79,8 @@ pub(crate) const READ_TIMEOUT: Duration = Duration::from_millis(800);
 pub async fn run(args: &RunArgs) -> anyhow::Result<bool> {
     let began = now();
     let start: Timestamp = START.parse()?;
-    let options = Options { seed: args.seed, frozen_at: Some(start), read_timeout: READ_TIMEOUT, ..Options::default() };
+    let options =
+        Options { seed: args.seed, clock: Clock::frozen_at(start), read_timeout: READ_TIMEOUT, ..Options::default() };
     let stack = Box::pin(Stack::open(options)).await?;
     let bar = Progress::new();
 

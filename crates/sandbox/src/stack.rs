@@ -20,7 +20,6 @@ use billing_aws::secrets::{CachedSecret, CheckoutSecrets, SecretsManager, Webhoo
 use billing_aws::ses::SesMailer;
 use billing_aws::sqs::SqsQueue;
 use billing_aws::tables::{self, Table};
-use billing_core::Timestamp;
 use billing_core::decline::Pg;
 use billing_core::dunning::Ladder;
 use billing_core::event::EventKind;
@@ -61,8 +60,10 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// Decides faults and ids.
     pub seed: u64,
-    /// A clock that stands still from here; the real time if absent.
-    pub frozen_at: Option<Timestamp>,
+    /// The clock.
+    pub clock: Clock,
+    /// Whether the metrics are written to standard error.
+    pub metrics: bool,
     /// The API secret.
     pub api_secret: String,
     /// The webhook secret.
@@ -78,7 +79,8 @@ impl Default for Options {
             ports: [0; 5],
             data: None,
             seed: 1,
-            frozen_at: None,
+            clock: Clock::real(),
+            metrics: false,
             api_secret: API_SECRET.to_owned(),
             webhook_secret: WEBHOOK_SECRET.to_owned(),
             read_timeout: portone::DEFAULT_READ_TIMEOUT,
@@ -143,13 +145,13 @@ impl Stack {
         if let Some(dir) = &options.data {
             std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         }
-        let clock = options.frozen_at.map_or_else(Clock::real, Clock::frozen_at);
+        let clock = options.clock.clone();
         let past = Past::open(file("engine.jsonl").as_deref(), &clock)?;
         let changed = Arc::new(Notify::new());
         let tables = Tables::with_prefix("sandbox");
         let store_id = StoreId::new("store-5a4d0b07-5b0e-4f0a-9c2e-5a11db0c5a4d")?;
         let catalogue = config::catalogue()?;
-        let tally = Tally::new(clock.clone());
+        let tally = Tally::new(clock.clone(), options.metrics);
 
         let mut listeners = Vec::new();
         for port in options.ports {

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug, Clone)]
 pub struct Tally {
     counts: Arc<Mutex<Counts>>,
-    /// The deployed telemetry, whose lines are counted and not kept.
+    /// The deployed telemetry, whose lines are counted.
     emf: EmfTelemetry<Clock, Meter>,
     meter: Meter,
 }
@@ -64,9 +64,9 @@ pub struct Run {
 }
 
 impl Tally {
-    /// Counts from nothing.
-    pub fn new(clock: Clock) -> Self {
-        let meter = Meter::default();
+    /// Counts from nothing; with `metrics` it also writes each signal to standard error as the deployed functions write it to their logs.
+    pub fn new(clock: Clock, metrics: bool) -> Self {
+        let meter = Meter::new(metrics);
         Self { counts: Arc::default(), emf: EmfTelemetry::new(clock, "Billing", meter.clone()), meter }
     }
 

@@ -63,12 +63,20 @@ pub struct Written {
 
 /// Takes the lines that the deployed telemetry writes, and counts what they come to.
 #[derive(Debug, Clone, Default)]
-pub struct Meter(Arc<Mutex<Written>>);
+pub struct Meter {
+    written: Arc<Mutex<Written>>,
+    shows: bool,
+}
 
 impl Meter {
+    /// Counts from nothing; one that shows also passes each line on to standard error.
+    pub fn new(shows: bool) -> Self {
+        Self { written: Arc::default(), shows }
+    }
+
     /// What was written so far.
     pub fn written(&self) -> Written {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -79,7 +87,10 @@ impl Write for Meter {
     }
 
     fn write_all(&mut self, line: &[u8]) -> std::io::Result<()> {
-        let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.shows {
+            std::io::stderr().write_all(line)?;
+        }
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         written.bytes = written.bytes.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
         if let Ok(line) = serde_json::from_slice::<Line>(line) {
             let hour = line.aws.timestamp.as_second().div_euclid(3600);
