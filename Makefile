@@ -4,7 +4,7 @@ CARGO ?= cargo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser test-api sim sandbox check validate fmt bench cost mutants kills fuzz
+.PHONY: help run test test-browser test-api test-lambda test-aws sim sandbox check validate fmt bench cost mutants kills fuzz build deploy event local
 
 help: ## says what there is
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,12 +23,29 @@ test-browser: ## walks the customer's side with a real browser, which apt instal
 test-api: ## has Schemathesis call a sandbox by docs/openapi.json (SEED=1 EXAMPLES=20; wants Python 3.10 and PyPI)
 	@SEED=$(or $(SEED),1) EXAMPLES=$(or $(EXAMPLES),20) tests/schemathesis/run $(ARGS)
 
+test-lambda: ## has the built functions answer every event of events/, and watches how they start, run on and stop
+	@ARCH=$$(uname -m | sed s/aarch64/arm64/) infra/build
+	@$(CARGO) build --workspace --bin sandbox --locked
+	@$(CARGO) test --workspace --features lambda-tests/lambda --test lambda --locked $(ARGS)
+
 sim: ## attacks the rules in random months (SEEDS=10000 CUSTOMERS=100 FROM=random), or tells one (SEED=7)
 	@$(CARGO) run --quiet --package system-tests --bin sim -- --customers $(or $(CUSTOMERS),100) \
 		$(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200) --from $(or $(FROM),0)) $(ARGS)
 
 sandbox: ## serves the whole stack on five ports until it is stopped (ARGS="--data sandbox-data")
 	@$(CARGO) run --package sandbox -- serve $(ARGS)
+
+build: ## builds the functions for Lambda, and tells the size of each (ARCH=arm64, as deployed, or x86_64; wants Python 3.10 and PyPI)
+	@ARCH=$(or $(ARCH),arm64) infra/build
+
+deploy: build ## deploys template.yaml, after asking for its parameters where they are not known (STAGE=dev; ARGS goes to `sam deploy`)
+	@STAGE=$(or $(STAGE),dev) infra/deploy $(ARGS)
+
+event: ## prints an event as if it were sent now, signed by the sandbox's own secret (EVENT=webhook/paid; all are in events/)
+	@$(CARGO) run --quiet --package sandbox -- event events/$(EVENT).json
+
+local: ## runs a built function on an event against a running sandbox, by `sam local` where Docker is, else by Lambda's emulator (EVENT=webhook/paid)
+	@EVENT=$(EVENT) infra/local
 
 check: ## formatting, lints and documentation, warnings denied
 	@$(CARGO) fmt --all --check

@@ -241,6 +241,15 @@ mod tests {
     }
 
     #[test]
+    fn a_line_names_the_namespace_that_it_is_written_under() {
+        let telemetry = EmfTelemetry::new(Fixed, "Billing/billing-dev", Vec::new());
+        telemetry.signal(Signal::Event(EventKind::BooksDiffer));
+        let line: Value = serde_json::from_slice(&telemetry.writer.lock().unwrap()).unwrap();
+        let directives = line["_aws"]["CloudWatchMetrics"].as_array().unwrap();
+        assert!(directives.iter().all(|directive| directive["Namespace"] == "Billing/billing-dev"), "{line}");
+    }
+
+    #[test]
     fn every_dimension_and_metric_of_a_line_has_its_value_in_it() {
         let mut signals = EventKind::ALL.map(Signal::Event).to_vec();
         signals.push(Signal::Closed { month: "2026-12".to_owned(), balanced: true, unsettled: 0, parked: 0 });

@@ -51,9 +51,11 @@ type Answer = Result<Json<Value>, Refusal>;
 pub fn router(stack: Stack) -> Router {
     Router::new()
         .route("/api/clock", get(clock).post(move_clock))
+        .route("/api/environment", get(environment))
         .route("/api/customers", post(create_customers))
         .route("/api/portone/faults", get(faults).post(set_faults))
         .route("/api/portone/ledger", get(ledger))
+        .route("/api/portone/webhook-url", post(set_webhook_url))
         .route("/api/portone/refunds", post(refund))
         .route("/api/portone/pending", post(settle_pending))
         .route("/api/emails", get(emails))
@@ -65,6 +67,11 @@ pub fn router(stack: Stack) -> Router {
         .route("/api/triggers/{name}", post(trigger))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(stack)
+}
+
+/// What a function that runs elsewhere has in its environment.
+async fn environment(State(stack): State<Stack>) -> Json<Value> {
+    Json(json!(stack.environment))
 }
 
 fn shown(at: Timestamp) -> String {
@@ -144,6 +151,22 @@ async fn faults(State(stack): State<Stack>) -> Answer {
 async fn set_faults(State(stack): State<Stack>, body: String) -> Answer {
     let now = stack.portone.request_faults(&read::<Value>(&body)?).map_err(|error| bad(format!("{error:#}")))?;
     Ok(Json(serde_json::to_value(now).map_err(anyhow::Error::from)?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WebhookUrl {
+    url: String,
+}
+
+/// As it is set in `PortOne`'s console.
+async fn set_webhook_url(State(stack): State<Stack>, body: String) -> Answer {
+    let WebhookUrl { url } = read(&body)?;
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        return Err(bad("url begins with http:// or https://"));
+    }
+    stack.portone.set_webhook_url(url);
+    Ok(Json(json!({})))
 }
 
 async fn ledger(State(stack): State<Stack>) -> Answer {

@@ -4,6 +4,9 @@
 //! number of customers: a part for a stack that nobody uses, and a part for each customer. The rest is `infra/prices.toml` (what AWS asks for, and
 //! what is assumed) and the template (memory, alarms, secrets).
 
+#![expect(clippy::float_arithmetic, reason = "an estimate of AWS's bill; no customer's money")]
+
+use crate::clock::Clock;
 use crate::lambda::Function;
 use crate::run::{self, Progress, READ_TIMEOUT, RunArgs, START};
 use crate::stack::{Options, Stack};
@@ -80,7 +83,7 @@ pub async fn cost(args: &CostArgs) -> anyhow::Result<bool> {
 /// A month lived through, and what it used.
 async fn month(customers: u32, bar: &Progress, assumed: &Assumed, template: &Template) -> anyhow::Result<Quantities> {
     let start: Timestamp = START.parse()?;
-    let options = Options { frozen_at: Some(start), read_timeout: READ_TIMEOUT, ..Options::default() };
+    let options = Options { clock: Clock::frozen_at(start), read_timeout: READ_TIMEOUT, ..Options::default() };
     let stack = Box::pin(Stack::open(options)).await?;
     let args = RunArgs { customers, months: 1, seed: 1, clean: false, json: false };
     run::enrol(&stack, &args, bar).await?;
@@ -204,7 +207,7 @@ impl Used {
             Function::Webhook => waits += self.calls(ASK) * assumed.portone_read_ms,
             Function::Notifier => {
                 waits += self.mails() * assumed.ses_ms;
-                at_once = (self.mails() / invocations.max(1.0)).clamp(1.0, SENDS_AT_ONCE as f64);
+                at_once = (self.mails() / invocations.max(1.0)).clamp(1.0, float(SENDS_AT_ONCE as u64));
             }
             Function::Api | Function::Planner | Function::Reconciler => {}
         }
@@ -264,36 +267,35 @@ fn float(count: u64) -> f64 {
     count as f64
 }
 
-#[expect(clippy::arithmetic_side_effects, reason = "numbers of a bill's lines")]
 fn bill(q: &Quantities, p: &Prices, template: &Template) -> Vec<Line> {
     let line = |service, what, quantity, price| Line { service, what, quantity, price };
     let empty_receives = p.assumed.empty_receives_a_month * template.queues;
     let secret_calls = DAYS * 24.0 * float(Function::ALL.len() as u64);
     vec![
-        line("Lambda", "invocations", q.invocations, p.lambda.per_million_requests / MILLION),
-        line("Lambda", "GB-seconds", q.gb_seconds, p.lambda.per_gb_second),
-        line("DynamoDB", "write units", q.write_units, p.dynamodb.per_million_write_units / MILLION),
-        line("DynamoDB", "read units", q.read_units, p.dynamodb.per_million_read_units / MILLION),
-        line("DynamoDB", "GB stored after a year", q.gb_after_a_year, p.dynamodb.per_gb_month),
-        line("DynamoDB", "GB kept for recovery", q.gb_after_a_year, p.dynamodb.per_gb_month_of_recovery),
-        line("SQS", "requests: send, receive, delete", q.messages * 3.0, p.sqs.per_million_requests / MILLION),
-        line("SQS", "receives of queues that are empty", empty_receives, p.sqs.per_million_requests / MILLION),
-        line("API Gateway", "requests", q.http_requests, p.http_api.per_million_requests / MILLION),
-        line("SES", "mails", q.mails, p.ses.per_thousand_mails / 1000.0),
-        line("Scheduler", "invocations", q.schedules, p.scheduler.per_million_invocations / MILLION),
-        line("Secrets Manager", "secrets", template.secrets, p.secrets_manager.per_secret_month),
+        line("Lambda", "invocations", q.invocations, p.lambda.million_requests / MILLION),
+        line("Lambda", "GB-seconds", q.gb_seconds, p.lambda.gb_second),
+        line("DynamoDB", "write units", q.write_units, p.dynamodb.million_write_units / MILLION),
+        line("DynamoDB", "read units", q.read_units, p.dynamodb.million_read_units / MILLION),
+        line("DynamoDB", "GB stored after a year", q.gb_after_a_year, p.dynamodb.gb_month),
+        line("DynamoDB", "GB kept for recovery", q.gb_after_a_year, p.dynamodb.gb_month_of_recovery),
+        line("SQS", "requests: send, receive, delete", q.messages * 3.0, p.sqs.million_requests / MILLION),
+        line("SQS", "receives of queues that are empty", empty_receives, p.sqs.million_requests / MILLION),
+        line("API Gateway", "requests", q.http_requests, p.http_api.million_requests / MILLION),
+        line("SES", "mails", q.mails, p.ses.thousand_mails / 1000.0),
+        line("Scheduler", "invocations", q.schedules, p.scheduler.million_invocations / MILLION),
+        line("Secrets Manager", "secrets", template.secrets, p.secrets_manager.secret_month),
         line(
             "Secrets Manager",
             "reads, one an hour and function",
             secret_calls,
-            p.secrets_manager.per_ten_thousand_calls / 10_000.0,
+            p.secrets_manager.ten_thousand_calls / 10_000.0,
         ),
-        line("CloudWatch", "GB of logs", q.log_gb, p.cloudwatch.per_gb_of_logs),
-        line("CloudWatch", "metrics, by the hours with data", q.metrics, p.cloudwatch.per_metric_month),
-        line("CloudWatch", "alarms", template.alarms, p.cloudwatch.per_alarm_month),
-        line("CloudWatch", "dashboards", template.dashboards, p.cloudwatch.per_dashboard_month),
-        line("X-Ray", "traces, at most", q.invocations, p.xray.per_million_traces / MILLION),
-        line("Transfer", "GB to PortOne", q.gb_out, p.transfer.per_gb_out),
+        line("CloudWatch", "GB of logs", q.log_gb, p.cloudwatch.gb_of_logs),
+        line("CloudWatch", "metrics, by the hours with data", q.metrics, p.cloudwatch.metric_month),
+        line("CloudWatch", "alarms", template.alarms, p.cloudwatch.alarm_month),
+        line("CloudWatch", "dashboards", template.dashboards, p.cloudwatch.dashboard_month),
+        line("X-Ray", "traces, at most", q.invocations, p.xray.million_traces / MILLION),
+        line("Transfer", "GB to PortOne", q.gb_out, p.transfer.gb_out),
     ]
 }
 
@@ -402,16 +404,16 @@ macro_rules! prices {
 }
 
 prices! {
-    Lambda { per_gb_second, per_million_requests }
-    DynamoDb { per_million_write_units, per_million_read_units, per_gb_month, per_gb_month_of_recovery }
-    Sqs { per_million_requests }
-    HttpApi { per_million_requests }
-    Ses { per_thousand_mails }
-    Scheduler { per_million_invocations }
-    SecretsManager { per_secret_month, per_ten_thousand_calls }
-    CloudWatch { per_gb_of_logs, per_metric_month, per_alarm_month, per_dashboard_month }
-    XRay { per_million_traces }
-    Transfer { per_gb_out }
+    Lambda { gb_second, million_requests }
+    DynamoDb { million_write_units, million_read_units, gb_month, gb_month_of_recovery }
+    Sqs { million_requests }
+    HttpApi { million_requests }
+    Ses { thousand_mails }
+    Scheduler { million_invocations }
+    SecretsManager { secret_month, ten_thousand_calls }
+    CloudWatch { gb_of_logs, metric_month, alarm_month, dashboard_month }
+    XRay { million_traces }
+    Transfer { gb_out }
     Assumed {
         dynamodb_ms, portone_charge_ms, portone_read_ms, ses_ms, own_ms, platform_log_bytes, access_log_bytes,
         empty_receives_a_month, portone_request_bytes,

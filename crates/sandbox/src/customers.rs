@@ -201,6 +201,8 @@ fn plan_one(
         (None, Some(end)) => Period::first(now, Some(end)),
         (None, None) => Period::starting(calendar::date_at(now)).next(),
     };
+    // Whose first period is over began with it.
+    let started = wish.first_period.map_or(now, |date| now.min(calendar::moment(date, 0)));
     let next = (plan != PlanType::Free).then_some(first);
     let key = NewBillingKey {
         customer: NewCustomer {
@@ -231,7 +233,7 @@ fn plan_one(
             phone: Some(Private::new(phone)),
         },
         locale: wish.locale.unwrap_or(if is_paypal { Locale::En } else { Locale::Ko }),
-        started: now,
+        started,
         trial_end,
         cancel_at_period_end: wish.cancel_at_period_end,
         wishes: billing_core::change::Wishes::default(),

@@ -155,6 +155,7 @@ struct TableUnits {
 }
 
 impl Capacity {
+    #[expect(clippy::float_arithmetic, reason = "DynamoDB states units with a fraction")]
     fn halves(&self) -> u64 {
         let units: f64 = match self {
             Self::OfOne(table) => table.units,

@@ -82,6 +82,7 @@ struct Inner {
     queues: Queues,
     dynamo: Dynamo,
     changed: Arc<Notify>,
+    bare: bool,
     journal: Journal<Mark>,
     /// Schedules have fired up to here.
     fired: Mutex<Timestamp>,
@@ -144,16 +145,18 @@ pub struct Parts {
     pub dynamo: Dynamo,
     /// Told whenever a queue or the stream has something new.
     pub changed: Arc<Notify>,
+    /// Whether only `PortOne` moves: the functions run elsewhere.
+    pub bare: bool,
 }
 
 impl Engine {
     /// Puts the parts together; the schedules go on from where they were.
     pub fn new(parts: Parts, past: Past) -> Self {
-        let Parts { clock, lambda, portone, queues, dynamo, changed } = parts;
+        let Parts { clock, lambda, portone, queues, dynamo, changed, bare } = parts;
         let Past { journal, fired } = past;
         let fired = Mutex::new(fired);
         let (stream, turn) = (Mutex::default(), AsyncMutex::new(()));
-        Self(Arc::new(Inner { clock, lambda, portone, queues, dynamo, changed, journal, fired, stream, turn }))
+        Self(Arc::new(Inner { clock, lambda, portone, queues, dynamo, changed, bare, journal, fired, stream, turn }))
     }
 
     /// Moves time ahead to `target`; fires all that lies between, in order; answers when all that it set off has come to rest.
@@ -219,6 +222,9 @@ impl Engine {
     }
 
     fn next_moment(&self) -> Option<Timestamp> {
+        if self.0.bare {
+            return self.0.portone.next_due();
+        }
         let fired = *self.0.fired.lock().unwrap_or_else(PoisonError::into_inner);
         let schedules = Schedule::ALL.iter().map(|schedule| schedule.next(fired)).min();
         let stream = self.stream().again_at;
@@ -227,6 +233,9 @@ impl Engine {
 
     /// Fires the schedules whose moment is `at`; everything else that waited for it moves by itself in [`Engine::rest`].
     async fn fire(&self, at: Timestamp) -> anyhow::Result<()> {
+        if self.0.bare {
+            return self.mark(Some(at));
+        }
         let fired = *self.0.fired.lock().unwrap_or_else(PoisonError::into_inner);
         for schedule in Schedule::ALL.into_iter().filter(|schedule| schedule.next(fired) <= at) {
             self.invoke_schedule(schedule, schedule.next(fired)).await?;
@@ -306,6 +315,9 @@ impl Engine {
     }
 
     fn take(&self, queue: Name, max: usize) -> Option<Vec<Message>> {
+        if self.0.bare {
+            return None;
+        }
         let batch = self.0.queues.receive(queue, max);
         (!batch.is_empty()).then_some(batch)
     }
@@ -338,7 +350,7 @@ impl Engine {
     /// Takes the turn at the stream if there is something to deliver: one batch at a time, in order.
     fn stream_is_ready(&self) -> bool {
         let mut stream = self.stream();
-        if stream.busy || stream.again_at.is_some_and(|at| at > self.0.clock.now()) {
+        if self.0.bare || stream.busy || stream.again_at.is_some_and(|at| at > self.0.clock.now()) {
             return false;
         }
         if stream.batch.is_empty() {

@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use sandbox::cost::CostArgs;
+use sandbox::event::EventArgs;
 use sandbox::run::RunArgs;
 use sandbox::serve::ServeArgs;
 use std::process::ExitCode;
@@ -23,6 +24,8 @@ enum Command {
     Cost(CostArgs),
     /// Serves the stack on five ports until it is stopped.
     Serve(ServeArgs),
+    /// Prints an event of a file as if it were sent now: webhooks are signed afresh.
+    Event(EventArgs),
 }
 
 /// What Lambda gives the thread that a function runs on. Tokio gives its own 2 MB, which a debug build's frames of a charge do not fit.
@@ -48,6 +51,7 @@ async fn obey() -> ExitCode {
         Command::Cost(args) => sandbox::cost::cost(&args).await,
         Command::Run(args) => sandbox::run::run(&args).await,
         Command::Serve(args) => sandbox::serve::serve(&args).await.map(|()| true),
+        Command::Event(args) => sandbox::event::print(&args).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

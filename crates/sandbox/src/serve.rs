@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::stack::{API_SECRET, Options, Stack, WEBHOOK_SECRET, url};
+use crate::world::World;
 use billing_core::Timestamp;
 use clap::Args;
 use serde_json::json;
@@ -45,6 +46,12 @@ pub struct ServeArgs {
     /// How many seconds the functions wait for PortOne's answers.
     #[arg(long, default_value_t = 60)]
     read_timeout: u64,
+    /// Runs no function by itself: they run elsewhere, with the environment that the control API tells.
+    #[arg(long)]
+    bare: bool,
+    /// Whom there is when it opens: a file such as `events/world.json`.
+    #[arg(long)]
+    world: Option<PathBuf>,
     /// The API secret.
     #[arg(long, env = "PORTONE_API_SECRET", default_value = API_SECRET, hide_env_values = true)]
     api_secret: String,
@@ -58,6 +65,7 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// Serves until the process is stopped.
 pub async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
+    let world = args.world.as_deref().map_or_else(|| Ok(World::default()), World::read)?;
     let stack = Box::pin(Stack::open(Options {
         bind: args.bind,
         ports: [args.api_port, args.portone_port, args.dynamodb_port, args.console_port, args.aws_port],
@@ -68,8 +76,10 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         api_secret: args.api_secret.clone(),
         webhook_secret: args.webhook_secret.clone(),
         read_timeout: Duration::from_secs(args.read_timeout),
+        bare: args.bare,
     }))
     .await?;
+    world.make(&stack).await?;
     announce(&stack, args);
     loop {
         if let Err(error) = stack.engine.tick().await {

@@ -5,22 +5,22 @@ use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::dynamodb::Dynamo;
 use crate::engine::{Engine, Parts, Past};
+use crate::environment::{self, Environment};
 use crate::lambda::{Desk, Functions, Lambda, Secret};
 use crate::mailbox::Mailbox;
 use crate::portone::{PortOne, PortOneConfig};
-use crate::queue::Queues;
+use crate::queue;
 use crate::tally::Tally;
 use anyhow::Context;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Credentials;
-use billing_aws::config::{self, MailFrom, Tables};
+use billing_aws::config::{self, Checkout, MailFrom, Queues, Tables};
 use billing_aws::dynamo::DynamoStore;
 use billing_aws::gateway::PortOneGateway;
 use billing_aws::secrets::{CachedSecret, CheckoutSecrets, SecretsManager, WebhookSecrets};
 use billing_aws::ses::SesMailer;
 use billing_aws::sqs::SqsQueue;
 use billing_aws::tables::{self, Table};
-use billing_core::decline::Pg;
 use billing_core::dunning::Ladder;
 use billing_core::event::EventKind;
 use billing_core::id::StoreId;
@@ -44,8 +44,10 @@ pub const WEBHOOK_SECRET: &str = "whsec_c2FuZGJveC13ZWJob29rLXNlY3JldC1vbmx5LWhl
 /// What the sandbox signs checkout addresses with.
 const CHECKOUT_SECRET: &str = "sandbox-checkout-secret-not-for-anything-else";
 
-const API_SECRET_ID: &str = "sandbox/portone-api-secret";
-const WEBHOOK_SECRET_ID: &str = "sandbox/portone-webhook-secret";
+/// The entry of the sandbox's Secrets Manager with the API secret.
+pub const API_SECRET_ID: &str = "sandbox/portone-api-secret";
+/// The entry of the sandbox's Secrets Manager with the webhook secret.
+pub const WEBHOOK_SECRET_ID: &str = "sandbox/portone-webhook-secret";
 /// The entry of the sandbox's Secrets Manager with what checkout addresses are signed with.
 pub const CHECKOUT_SECRET_ID: &str = "sandbox/checkout-secret";
 
@@ -70,6 +72,9 @@ pub struct Options {
     pub webhook_secret: String,
     /// How long the client waits for `PortOne`'s answers.
     pub read_timeout: Duration,
+    /// Whether it runs no function by itself, for they run elsewhere: no schedule fires, and queues and stream keep what they get.
+    /// `PortOne` sends no webhook before it is told where to.
+    pub bare: bool,
 }
 
 impl Default for Options {
@@ -84,6 +89,7 @@ impl Default for Options {
             api_secret: API_SECRET.to_owned(),
             webhook_secret: WEBHOOK_SECRET.to_owned(),
             read_timeout: portone::DEFAULT_READ_TIMEOUT,
+            bare: false,
         }
     }
 }
@@ -121,7 +127,7 @@ pub struct Stack {
     /// The mailbox.
     pub mailbox: Mailbox,
     /// The queues.
-    pub queues: Queues,
+    pub queues: queue::Queues,
     /// What the functions signalled.
     pub tally: Tally,
     /// The functions.
@@ -132,6 +138,8 @@ pub struct Stack {
     pub console: Arc<Desk>,
     /// What is sold.
     pub catalogue: Catalogue,
+    /// What a function that runs elsewhere has in its environment.
+    pub environment: Environment,
     /// The store's id.
     pub store_id: StoreId,
     /// How many customers were made.
@@ -153,20 +161,8 @@ impl Stack {
         let catalogue = config::catalogue()?;
         let tally = Tally::new(clock.clone(), options.metrics);
 
-        let mut listeners = Vec::new();
-        for port in options.ports {
-            let bound = TcpListener::bind((options.bind, port)).await;
-            listeners.push(bound.with_context(|| format!("cannot listen on {}:{port}", options.bind))?);
-        }
-        let [api, portone_port, dynamodb_port, console_port, aws_port]: [TcpListener; 5] =
-            listeners.try_into().map_err(|_| anyhow::anyhow!("five ports were asked for"))?;
-        let addresses = Addresses {
-            api: api.local_addr()?,
-            portone: portone_port.local_addr()?,
-            dynamodb: dynamodb_port.local_addr()?,
-            console: console_port.local_addr()?,
-            aws: aws_port.local_addr()?,
-        };
+        let (addresses, [api, portone_port, dynamodb_port, console_port, aws_port]) =
+            listen(options.bind, options.ports).await?;
 
         let dynamo = Dynamo::open(file("dynamodb.sqlite").as_deref(), &tables.events, changed.clone()).await?;
         serve(dynamodb_port, dynamo.router());
@@ -179,7 +175,7 @@ impl Stack {
             clock: clock.clone(),
         })?;
         serve(portone_port, portone.router());
-        let queues = Queues::open(file("queues.jsonl").as_deref(), clock.clone(), changed.clone())?;
+        let queues = queue::Queues::open(file("queues.jsonl").as_deref(), clock.clone(), changed.clone())?;
         let mailbox = Mailbox::open(file("mailbox.jsonl").as_deref(), clock.clone())?;
         let secrets = BTreeMap::from([
             (API_SECRET_ID.to_owned(), options.api_secret.clone()),
@@ -188,8 +184,10 @@ impl Stack {
         ]);
         serve(aws_port, Aws { mailbox: mailbox.clone(), queues: queues.clone(), secrets: Arc::new(secrets) }.router());
 
+        let environment = environment::of(&addresses, &tables, &store_id, options.read_timeout);
         let wiring = Wiring {
             addresses,
+            environment: environment.clone(),
             clock: clock.clone(),
             tables: tables.clone(),
             tally: tally.clone(),
@@ -207,7 +205,9 @@ impl Stack {
         let console = Arc::new(wiring.desk("console").await?);
         let lambda = Box::pin(wiring.lambda()).await?;
         serve(api, apigw::router(lambda.clone()));
-        portone.set_webhook_url(format!("{}/api/portone/billing-webhook", url(addresses.api)));
+        if !options.bare {
+            portone.set_webhook_url(format!("{}/api/portone/billing-webhook", url(addresses.api)));
+        }
 
         let parts = Parts {
             clock: clock.clone(),
@@ -216,6 +216,7 @@ impl Stack {
             queues: queues.clone(),
             dynamo: dynamo.clone(),
             changed,
+            bare: options.bare,
         };
         let engine = Engine::new(parts, past);
         let made = Arc::new(AtomicU64::new(feed_left_over(&dynamodb, &tables, &dynamo).await?));
@@ -233,12 +234,32 @@ impl Stack {
             engine,
             console,
             catalogue,
+            environment,
             store_id,
             made,
         };
         serve(console_port, crate::console::router(stack.clone()));
         Ok(stack)
     }
+}
+
+/// Takes the ports, in the order of [`Addresses`].
+async fn listen(bind: IpAddr, ports: [u16; 5]) -> anyhow::Result<(Addresses, [TcpListener; 5])> {
+    let mut listeners = Vec::new();
+    for port in ports {
+        let bound = TcpListener::bind((bind, port)).await;
+        listeners.push(bound.with_context(|| format!("cannot listen on {bind}:{port}"))?);
+    }
+    let listeners: [TcpListener; 5] = listeners.try_into().map_err(|_| anyhow::anyhow!("five ports were asked for"))?;
+    let [api, portone, dynamodb, console, aws] = &listeners;
+    let addresses = Addresses {
+        api: api.local_addr()?,
+        portone: portone.local_addr()?,
+        dynamodb: dynamodb.local_addr()?,
+        console: console.local_addr()?,
+        aws: aws.local_addr()?,
+    };
+    Ok((addresses, listeners))
 }
 
 /// Makes the tables that are not there yet, all without a stream: see [`crate::dynamodb`].
@@ -303,6 +324,7 @@ fn image(row: &std::collections::HashMap<String, aws_sdk_dynamodb::types::Attrib
 /// What the functions' clients are made of.
 struct Wiring {
     addresses: Addresses,
+    environment: Environment,
     clock: Clock,
     tables: Tables,
     tally: Tally,
@@ -356,30 +378,11 @@ impl Wiring {
         let (_, planner) = self.sdk("planner").await?;
         let (_, worker) = self.sdk("worker").await?;
         let (_, webhook) = self.sdk("webhook").await?;
-        let aws = url(self.addresses.aws);
-        let queues = config::Queues {
-            collect_url: format!("{aws}/000000000000/collect"),
-            plan_url: format!("{aws}/000000000000/plan"),
-        };
         let (_, notifier) = self.sdk("notifier").await?;
         let (_, api) = self.sdk("api").await?;
-        let from = MailFrom {
-            address: "billing@sivera.example".to_owned(),
-            manage_url: "https://sivera.example/settings/billing".to_owned(),
-            support_email: "support@sivera.example".to_owned(),
-            company_line: None,
-            configuration_set: None,
-        };
+        let (queues, checkout, from): (Queues, Checkout, MailFrom) =
+            config::read(|name| self.environment.get(name).cloned())?;
         let catalogue = &self.settings.catalogue;
-        let checkout = config::Checkout {
-            public_url: url(self.addresses.api),
-            card: Some(config::CardChannel { key: "channel-key-sandbox-card".to_owned(), pg: Pg::TossPayments }),
-            paypal_channel_key: Some("channel-key-sandbox-paypal".to_owned()),
-            sdk_url: format!("{}/v2/browser-sdk.js", url(self.addresses.portone)),
-            terms_url: None,
-            privacy_url: None,
-            secret_id: CHECKOUT_SECRET_ID.to_owned(),
-        };
         Ok(Lambda::new(Functions {
             api: api::Desk {
                 billing: self.desk("api").await?,

@@ -88,7 +88,7 @@ impl Telemetry for Tally {
         match signal {
             Signal::Charge { outcome, .. } => *counts.charges.entry(outcome).or_default() += 1,
             // A message that came back to ask was counted when it came first.
-            Signal::Collected { asks: 1.., .. } => {}
+            Signal::Collected { asks: 1.., .. } | Signal::LeftOver { .. } => {}
             Signal::Collected { run, result, skipped, .. } => {
                 if let Some(why) = skipped {
                     *counts.skipped.entry(why).or_default() += 1;
@@ -124,7 +124,6 @@ impl Telemetry for Tally {
                 counts.reconciled += settled;
                 counts.differences += differences.unwrap_or(0);
             }
-            Signal::LeftOver { .. } => {}
             Signal::Closed { balanced: true, .. } => counts.closings.0 += 1,
             Signal::Closed { balanced: false, .. } => counts.closings.1 += 1,
         }

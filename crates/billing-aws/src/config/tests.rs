@@ -45,6 +45,16 @@ fn what_is_optional_has_defaults() {
 }
 
 #[test]
+fn metrics_are_written_where_the_stack_says() {
+    let namespace = |text: &str| read(|_| Some(text.to_owned())).map(|Metrics { namespace }| namespace);
+    assert_eq!(namespace(""), Ok("Billing".to_owned()));
+    assert_eq!(namespace("Billing/billing-prod"), Ok("Billing/billing-prod".to_owned()));
+    for wrong in ["AWS/Lambda", "two words", &"x".repeat(256)] {
+        assert_eq!(namespace(wrong).unwrap_err().0.len(), 1, "{wrong}");
+    }
+}
+
+#[test]
 fn a_checkout_needs_a_channel_and_a_card_channel_its_pg() {
     let without = |names: &[&str]| {
         let mut vars = good();

@@ -54,6 +54,7 @@ use self::ids::Seed;
 use self::refusal::Refusal;
 use self::state::{Change, Due, State};
 use self::view::Store;
+pub(crate) use self::webhooks::{key_of, sign};
 
 /// How long a webhook's receiver may take to accept a connection, and then to answer.
 const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(30);

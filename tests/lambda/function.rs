@@ -1,0 +1,179 @@
+//! A function's process, and Lambda's Runtime API before it.
+
+use crate::sandbox::{Sandbox, root};
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde_json::Value;
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, mpsc};
+
+/// Lambda gives a function ten seconds to start.
+const INIT_LIMIT: Duration = Duration::from_secs(10);
+
+/// The longest that a function of ours may work, but for the planner and the reconciler.
+const TIME_LIMIT: Duration = Duration::from_secs(90);
+
+/// A running function, killed when it is dropped.
+pub(crate) struct Function {
+    child: Child,
+    events: mpsc::UnboundedSender<Value>,
+    told: mpsc::UnboundedReceiver<Told>,
+    /// Everything that it has printed.
+    pub(crate) log: PathBuf,
+    /// From its start until it asked for the first event.
+    pub(crate) init: Duration,
+}
+
+/// What a function tells the Runtime API.
+enum Told {
+    /// It asks for an event.
+    Ready,
+    /// It answers one.
+    Answer(Value),
+    /// It could not start, or not answer.
+    Failure(String),
+}
+
+struct Api {
+    events: Mutex<mpsc::UnboundedReceiver<Value>>,
+    told: mpsc::UnboundedSender<Told>,
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long a function takes is what is measured")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+impl Function {
+    /// Starts a function as Lambda does, and waits until it asks for an event.
+    pub(crate) async fn start(name: &str, sandbox: &Sandbox) -> Self {
+        let (events, next) = mpsc::unbounded_channel();
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let api = Api { events: Mutex::new(next), told: tell };
+        tokio::spawn(async move { axum::serve(listener, router(api)).await });
+
+        let bootstrap = root().join("target/lambda").join(name).join("bootstrap");
+        let log = bootstrap.with_file_name(format!("{}.log", address.replace(':', "-")));
+        let file = File::create(&log).unwrap();
+        let mut command = Command::new(&bootstrap);
+        command.env_clear().envs(sandbox.environment().await).envs([
+            ("AWS_LAMBDA_RUNTIME_API", address.as_str()),
+            ("AWS_LAMBDA_FUNCTION_NAME", name),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", "group"),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", "stream"),
+            ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+        ]);
+        let begun = now();
+        let child = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn();
+        let child =
+            child.unwrap_or_else(|error| panic!("{}: {error}; `make test-lambda` builds it", bootstrap.display()));
+        match tokio::time::timeout(INIT_LIMIT, told.recv()).await {
+            Ok(Some(Told::Ready)) => Self { child, events, told, log, init: begun.elapsed() },
+            Ok(Some(Told::Failure(error))) => panic!("{name} did not start: {error}"),
+            _ => panic!("{name} did not start\n{}", std::fs::read_to_string(log).unwrap()),
+        }
+    }
+
+    /// Invokes it, and answers with how long it took, too.
+    pub(crate) async fn timed(&mut self, event: Value) -> (Value, Duration) {
+        let begun = now();
+        self.events.send(event).unwrap();
+        match tokio::time::timeout(TIME_LIMIT, self.told.recv()).await {
+            Ok(Some(Told::Answer(answer))) => {
+                let took = begun.elapsed();
+                assert!(matches!(self.told.recv().await, Some(Told::Ready)), "it asks for the next");
+                (answer, took)
+            }
+            Ok(Some(Told::Failure(error))) => panic!("it failed: {error}"),
+            _ => panic!("no answer\n{}", std::fs::read_to_string(&self.log).unwrap()),
+        }
+    }
+
+    /// Invokes it.
+    pub(crate) async fn invoke(&mut self, event: Value) -> Value {
+        self.timed(event).await.0
+    }
+
+    /// Gives it an event, and does not wait for what it answers.
+    pub(crate) fn begin(&self, event: Value) {
+        self.events.send(event).unwrap();
+    }
+
+    /// The memory that it has, and the most that it ever had, in KiB.
+    pub(crate) fn memory(&self) -> (u64, u64) {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let of = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim().trim_end_matches(" kB").parse().unwrap()
+        };
+        (of("VmRSS:"), of("VmHWM:"))
+    }
+
+    /// Asks it to stop, and answers with how it did and how long it took.
+    pub(crate) fn terminate(&mut self) -> (ExitStatus, Duration) {
+        let begun = now();
+        assert!(Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap().success());
+        (self.child.wait().unwrap(), begun.elapsed())
+    }
+}
+
+/// The Runtime API, version 2018-06-01: <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>.
+fn router(api: Api) -> Router {
+    Router::new()
+        .route("/2018-06-01/runtime/invocation/next", get(next))
+        .route("/2018-06-01/runtime/invocation/{id}/{end}", post(end))
+        .route("/2018-06-01/runtime/init/error", post(no_start))
+        .with_state(Arc::new(api))
+}
+
+async fn next(State(api): State<Arc<Api>>) -> Response {
+    let _ = api.told.send(Told::Ready);
+    let Some(event) = api.events.lock().await.recv().await else { return StatusCode::GONE.into_response() };
+    let headers = [
+        ("lambda-runtime-aws-request-id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned()),
+        ("lambda-runtime-deadline-ms", deadline().to_string()),
+        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:ap-northeast-2:123456789012:function:it".to_owned()),
+        ("lambda-runtime-trace-id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=0".to_owned()),
+        ("content-type", "application/json".to_owned()),
+    ];
+    (headers, event.to_string()).into_response()
+}
+
+/// Five minutes from now: what the planner and the reconciler have.
+#[expect(clippy::disallowed_methods, reason = "a deadline is a time of the clock")]
+fn deadline() -> i64 {
+    (jiff::Timestamp::now() + jiff::SignedDuration::from_mins(5)).as_millisecond()
+}
+
+async fn end(State(api): State<Arc<Api>>, Path((_, end)): Path<(String, String)>, body: Bytes) -> StatusCode {
+    let _ = api.told.send(match serde_json::from_slice(&body) {
+        Ok(answer) if end == "response" => Told::Answer(answer),
+        _ => Told::Failure(String::from_utf8_lossy(&body).into_owned()),
+    });
+    StatusCode::ACCEPTED
+}
+
+async fn no_start(State(api): State<Arc<Api>>, body: Bytes) -> StatusCode {
+    let _ = api.told.send(Told::Failure(String::from_utf8_lossy(&body).into_owned()));
+    StatusCode::ACCEPTED
+}
