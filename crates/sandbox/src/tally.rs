@@ -67,8 +67,8 @@ impl Telemetry for Tally {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match signal {
             Signal::Charge { outcome, .. } => *counts.charges.entry(outcome).or_default() += 1,
-            // A message that came back to ask was counted when it came first.
-            Signal::Collected { asks: 1.., .. } => {}
+            // A message that came back to ask was counted when it came first; what is left over is in the books.
+            Signal::Collected { asks: 1.., .. } | Signal::LeftOver { .. } => {}
             Signal::Collected { run, result, skipped, .. } => {
                 if let Some(why) = skipped {
                     *counts.skipped.entry(why).or_default() += 1;
@@ -104,7 +104,6 @@ impl Telemetry for Tally {
                 counts.reconciled += settled;
                 counts.differences += differences.unwrap_or(0);
             }
-            Signal::LeftOver { .. } => {}
             Signal::Closed { balanced: true, .. } => counts.closings.0 += 1,
             Signal::Closed { balanced: false, .. } => counts.closings.1 += 1,
         }
