@@ -1,0 +1,295 @@
+"""AWS on this machine, `ministack`, and the stack that template.yaml makes on it, beside a sandbox that is PortOne."""
+
+import email
+import email.policy
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import boto3
+from aiosmtpd.controller import Controller
+from aiosmtpd.handlers import Message
+from boto3.dynamodb.types import TypeDeserializer
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.credentials import Credentials
+
+ROOT = Path(__file__).resolve().parents[2]
+REGION = "ap-northeast-2"
+ACCOUNT = "000000000000"
+STACK = "billing-test"
+DOMAIN = "sivera.example"
+
+# What the emulator takes for the account's own keys: they may do everything.
+OWN_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+
+# What functions ask for only to open their connections, without regard to the answer; so it is not granted.
+WARMING = {
+    ("NotifierRole", "dynamodb:GetItem"), ("NotifierRole", "ses:GetAccount"), ("PlannerRole", "dynamodb:GetItem"),
+    ("PlannerRole", "sqs:GetQueueAttributes"),
+}
+
+# How long anything is waited for. Nothing here takes long; the machine may be busy.
+PATIENCE = 120
+
+
+def wait_for(what, look):
+    """Answers with what `look` finds as soon as it finds something."""
+    begun = time.monotonic()
+    while time.monotonic() < begun + PATIENCE:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"{what}: not within {PATIENCE} s; it looked like {look()!r}")
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def http(method, url, body=None, headers=None):
+    """Status and body of an answer, whatever it is; JSON is read."""
+    data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, headers or {"content-type": "application/json"}, method=method)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        answer = opener.open(request, timeout=60)
+    except urllib.error.HTTPError as error:
+        answer = error
+    with answer:
+        text = answer.read().decode()
+        return answer.status, json.loads(text) if text[:1] in ("{", "[") else text
+
+
+class Process:
+    """A program that ends with its test."""
+
+    def __init__(self, command, log, **more):
+        self.log = open(log, "w+b")
+        self.process = subprocess.Popen(command, stderr=self.log, **more)
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+        if self.process.stdout:
+            self.process.stdout.close()
+
+
+class PortOne(Process):
+    """A sandbox that runs no function: its simulator of PortOne is what is used of it."""
+
+    def __init__(self, work):
+        ports = [part for port in ("api", "portone", "dynamodb", "console", "aws") for part in (f"--{port}-port", "0")]
+        program = Path(os.environ["SANDBOX"])
+        super().__init__([program, "serve", "--bare", *ports], work / "sandbox.log", stdout=subprocess.PIPE)
+        self.ready = json.loads(self.process.stdout.readline())
+
+    def console(self, path, body=None):
+        status, answer = http("GET" if body is None else "POST", self.ready["console"] + path, body)
+        assert status == 200, (path, status, answer)
+        return answer
+
+    def approvals(self):
+        return self.console("/api/portone/ledger")["approvals"]
+
+
+def logical(name):
+    """What the template calls a role that is called `billing-test-WorkerRole-1A2B3C` in the account."""
+    return name.removeprefix(f"{STACK}-").split("-")[0]
+
+
+class Mailbox(Message):
+    """Takes what SES sends, as a mail server does."""
+
+    def __init__(self):
+        super().__init__()
+        self.mails = []
+        self.server = Controller(self, hostname="127.0.0.1", port=free_port())
+        self.server.start()
+
+    def prepare_message(self, session, envelope):
+        return email.message_from_bytes(envelope.content, policy=email.policy.default)
+
+    def handle_message(self, message):
+        self.mails.append(message)
+
+    def to(self, address):
+        return [mail for mail in self.mails if address in str(mail["To"])]
+
+
+class Cloud(Process):
+    """The emulator, which enforces IAM."""
+
+    def __init__(self, work):
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.mailbox = Mailbox()
+        keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        environment = keep | OWN_KEYS | {
+            "GATEWAY_PORT": str(self.port),
+            "BIND_HOST": "127.0.0.1",
+            "MINISTACK_REGION": REGION,
+            "AWS_ENDPOINT_URL": self.url,
+            "AUTH": "true",
+            "LOG_LEVEL": "INFO",
+            "TMPDIR": str(work),
+            "SMTP_HOST": f"127.0.0.1:{self.mailbox.server.port}",
+        }
+        self.decisions_file = work / "decisions.jsonl"
+        self.decisions_file.write_text("")
+        environment |= {"DECISIONS": str(self.decisions_file), "MAIL_DOMAIN": DOMAIN}
+        command = [sys.executable, Path(__file__).with_name("emulator.py")]
+        super().__init__(command, work / "ministack.log", stdout=subprocess.DEVNULL, env=environment)
+        wait_for("the emulator", self.is_up)
+
+    def is_up(self):
+        assert self.process.poll() is None, "the emulator ended; see ministack.log"
+        try:
+            return http("GET", f"{self.url}/_ministack/health")[0] == 200
+        except OSError:
+            return False
+
+    def client(self, service):
+        return boto3.client(
+            service, endpoint_url=self.url, region_name=REGION, aws_access_key_id="test", aws_secret_access_key="test",
+            config=Config(retries={"max_attempts": 1}, proxies={}),
+        )
+
+    def decisions(self):
+        """What the functions' roles asked for so far, and whether they may."""
+        lines = map(json.loads, self.decisions_file.read_text().splitlines())
+        return [it | {"role": logical(it["principal"].split("/")[1])} for it in lines if ":assumed-role/" in it["principal"]]
+
+    def denied(self):
+        """What a role asked for and may not. (A resource's own policy, which none here has, is asked, too, and never allows.)"""
+        asked = {(it["role"], it["action"], it["resource"], it["decision"] == "Allow") for it in self.decisions()}
+        return sorted(it[:3] for it in asked if it[:3] + (True,) not in asked and it[:2] not in WARMING)
+
+    def stop(self):
+        super().stop()
+        self.mailbox.server.stop()
+
+
+def architecture():
+    return {"aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+
+
+def without_metric_math(template):
+    """The emulator knows no alarms on several metrics. Nothing refers to one."""
+    resources = re.split(r"\n(?=  \w+:\n)", template)
+    return "\n".join(it for it in resources if "\n      Metrics:" not in it)
+
+
+def packaged(s3, template):
+    """What `sam deploy` does to a template before it sends it: what it names of this directory is put into a bucket."""
+    bucket = "packages"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+
+    def function(found):
+        key = found[1].replace("/", "-")
+        s3.upload_file(ROOT / found[1], bucket, key)
+        return f"CodeUri: s3://{bucket}/{key}"
+
+    def nested(found):
+        key = found[1].replace("/", "-")
+        s3.put_object(Bucket=bucket, Key=key, Body=without_metric_math((ROOT / found[1]).read_text()).encode())
+        return f"TemplateURL: https://s3.amazonaws.com/{bucket}/{key}"
+
+    # The emulator's `Ref` of a secret is its name; AWS's is its ARN, as this attribute is of both.
+    template = re.sub(r"!Ref (PortOneApiSecret|PortOneWebhookSecret|CheckoutSecret)\b", r"!GetAtt \1.Id", template)
+    # It compares this with a number, and what comes from a parameter is text.
+    template = template.replace("MaximumConcurrency: !Ref WorkerConcurrency", "MaximumConcurrency: 4")
+    template = re.sub(r"CodeUri: (target/lambda/\S+)", function, template)
+    template = re.sub(r"TemplateURL: (infra/\S+)", nested, template)
+    return template.replace("Architectures: [arm64]", f"Architectures: [{architecture()}]")
+
+
+class Stack:
+    """template.yaml, deployed. `change` may change its text first."""
+
+    def __init__(self, cloud, portone, change=lambda template: template):
+        self.cloud = cloud
+        template = packaged(cloud.client("s3"), change((ROOT / "template.yaml").read_text()))
+        parameters = {
+            "PortOneStoreId": portone.ready["storeId"],
+            "PortOneMode": "test",
+            "PortOneBaseUrl": portone.ready["portone"],
+            "CardChannelKey": "channel-key-sandbox-card",
+            "CardPg": "TOSSPAYMENTS",
+            "MailDomain": DOMAIN,
+            # The emulator knows no DKIM tokens, which the template tells of an identity that it makes.
+            "MailIdentity": "exists",
+            "MailFrom": "billing@sivera.example",
+            "MailManageUrl": "https://sivera.example/settings/billing",
+            "MailSupportEmail": "support@sivera.example",
+            # The emulator's Scheduler must not begin a run beside those of the test.
+            "Schedules": "DISABLED",
+        }
+        cloud.client("sesv2").create_email_identity(EmailIdentity=DOMAIN)
+        formation = cloud.client("cloudformation")
+        formation.create_stack(
+            StackName=STACK, TemplateBody=template, Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        )
+
+        def state():
+            found = formation.describe_stacks(StackName=STACK)["Stacks"][0]
+            return None if found["StackStatus"].endswith("_IN_PROGRESS") else found
+
+        made = wait_for("the stack", state)
+        if made["StackStatus"] != "CREATE_COMPLETE":
+            events = formation.describe_stack_events(StackName=STACK)["StackEvents"]
+            raise AssertionError("\n".join(
+                f"{it['LogicalResourceId']}: {it['ResourceStatus']} {it.get('ResourceStatusReason', '')}" for it in events
+                if "FAILED" in it["ResourceStatus"]) or str(made))
+        self.outputs = {it["OutputKey"]: it["OutputValue"] for it in made["Outputs"]}
+
+        secrets = cloud.client("secretsmanager")
+        secrets.put_secret_value(SecretId=self.outputs["ApiSecretName"], SecretString=portone.ready["apiSecret"])
+        secrets.put_secret_value(SecretId=self.outputs["WebhookSecretName"], SecretString=portone.ready["webhookSecret"])
+        api = re.search(r"https://(\w+)\.execute-api", self.outputs["ApiUrl"])[1]
+        # The emulator's address of an API, for hosts whose resolver does not know `*.localhost`.
+        self.url = f"{cloud.url}/_aws/execute-api/{api}/$default"
+
+    def invoke(self, function, event):
+        """As EventBridge Scheduler does, but waits for the answer."""
+        answer = self.cloud.client("lambda").invoke(FunctionName=f"{STACK}-{function}", Payload=json.dumps(event))
+        payload = json.loads(answer["Payload"].read())
+        assert "FunctionError" not in answer, (function, payload)
+        return payload
+
+    def call(self, method, path, body=None, **headers):
+        """A call of the customer's own backend, signed with IAM."""
+        data = b"" if body is None else json.dumps(body).encode()
+        url = self.url + path
+        request = AWSRequest(method, url, data=data, headers={"content-type": "application/json"} | headers)
+        SigV4Auth(Credentials("test", "test"), "execute-api", REGION).add_auth(request)
+        return http(method, url, data or None, dict(request.headers))
+
+    def rows(self, table):
+        plain = TypeDeserializer().deserialize
+        found = self.cloud.client("dynamodb").scan(TableName=f"{STACK}-{table}", ConsistentRead=True)["Items"]
+        return [{name: plain(value) for name, value in row.items()} for row in found]
+
+    def waiting(self, queue):
+        """How many messages a queue holds, seen and unseen."""
+        sqs = self.cloud.client("sqs")
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        url = sqs.get_queue_url(QueueName=f"{STACK}-{queue}")["QueueUrl"]
+        return sum(int(it) for it in sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"].values())

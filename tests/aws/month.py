@@ -1,0 +1,180 @@
+"""template.yaml is deployed, and a short month is lived through: `make test-aws`.
+
+The functions are the bootstraps of `make build`, started by the emulator as Lambda starts them, with their roles' own credentials. Customers
+enrol on the deployed pages; PortOne's webhooks come in through the deployed HTTP API; the planner and the reconciler are invoked with what
+Scheduler would send; queues and the stream do the rest. A run's time is its now, so days are passed by naming later ones, and at what hour of
+the day this runs does not matter.
+
+What the emulator, ministack 1.5, does not do, so that it is not tried here:
+
+- arm64: the functions are built for this machine.
+- Scheduler's own calls: its schedules are made, and disabled, for their times are days apart.
+- DKIM tokens (so the sending domain is one that exists), and alarms over several metrics: `cloud.py` takes them out.
+- `Ref` of a secret is its name there, not its ARN; a number that comes from a parameter is text there: `cloud.py` says where it helps out.
+- Roles are not asked for what AWS itself does in their name (UNTRIED below): writing logs and traces, polling queues and streams, and putting
+  what failed into dead-letter queues.
+- Throttling by the HTTP API, X-Ray, encryption, deletion protection, time to live, SES's own judgement, time limits of memory.
+"""
+
+import json
+import re
+import tempfile
+import unittest
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from cloud import STACK, Cloud, PortOne, Stack, http, wait_for
+
+SEOUL = timezone(timedelta(hours=9))
+
+
+def morning(days, hour=10, minute=0):
+    """A moment so many days from today, in Seoul, as Scheduler names it."""
+    day = datetime.now(SEOUL) + timedelta(days=days)
+    moment = day.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Month(unittest.TestCase):
+    """One deployment and the month lived through on it."""
+
+    @classmethod
+    def setUpClass(cls):
+        work = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+        cls.portone = PortOne(work)
+        cls.addClassCleanup(cls.portone.stop)
+        cls.cloud = Cloud(work)
+        cls.addClassCleanup(cls.cloud.stop)
+        cls.stack = Stack(cls.cloud, cls.portone)
+        # As an operator pastes the stack's output into PortOne's console.
+        cls.portone.console("/api/portone/webhook-url", {"url": f"{cls.stack.url}/api/portone/billing-webhook"})
+
+    def tearDown(self):
+        self.assertEqual(self.cloud.denied(), [], "the policies allow all that is asked for")
+
+    def webhooks_are_lost(self, operation):
+        self.portone.console("/api/portone/faults", {"rules": [{"behavior": "webhook_lost", "operation": operation}]})
+
+    def webhooks_arrive(self):
+        self.portone.console("/api/portone/faults", {"rules": []})
+
+    def enrol(self, user, name, locale, behavior="approve", trial_days=1, returns=False):
+        """A customer's way through the pages. Who `returns` is sent to the success page; of the others only the webhook tells."""
+        customer = {"name": name, "email": f"{user}@example.com", "phone": "010-0000-0000"}
+        wish = {"userId": user, "planType": "standard", "teamSeats": 3, "currency": "KRW", "trialDays": trial_days}
+        status, session = self.stack.call(
+            "POST", "/api/billing/checkout-sessions", wish | {"customer": customer, "locale": locale})
+        self.assertEqual(status, 201, session)
+        path = re.sub("^https://[^/]*", "", session["url"])
+        status, page = http("GET", self.stack.url + path)
+        self.assertEqual(status, 200, page)
+        data = re.search(r'<script id="data" type="application/json"[^>]*>(.*?)</script>', page, re.DOTALL)[1]
+        request = json.loads(data)["request"]
+        # The deployed address is AWS's; here webhooks go where the console says.
+        del request["noticeUrls"]
+        window = self.portone.ready["portone"] + "/sandbox/window/"
+        status, opened = http(
+            "POST", window + "open", {"request": request, "platform": "PC", "by": "requestIssueBillingKey"})
+        self.assertEqual(status, 200, opened)
+        ending = {"ending": "approve", "behavior": behavior}
+        status, ended = http("POST", f"{window}{opened['windowId']}/end", ending)
+        self.assertEqual(status, 200, ended)
+        if returns:
+            back = re.sub("^https://[^/]*", "", request["redirectUrl"])
+            status, page = http("GET", f"{self.stack.url}{back}&billingKey={ended['result']['billingKey']}")
+            self.assertEqual(status, 200)
+        return wait_for(f"the subscription of {user}", lambda: self.subscription(user))["subscriptionId"]
+
+    def subscription(self, user):
+        return next((it for it in self.stack.rows("Subscriptions") if it["userId"] == user), None)
+
+    def status(self, user):
+        """The status of the user's newest invoice."""
+        invoices = [it for it in self.stack.rows("Invoices") if it["userId"] == user]
+        return max(invoices, key=lambda it: it["period"])["status"] if invoices else None
+
+    def becomes(self, user, status):
+        wait_for(f"{user}'s invoice is {status}", lambda: self.status(user) == status)
+
+    def test_1_strangers_are_turned_away(self):
+        self.assertEqual(http("POST", f"{self.stack.url}/api/portone/billing-webhook", {})[0], 401)
+        self.assertEqual(http("POST", f"{self.stack.url}/api/portone/charge", {})[0], 403)
+        self.assertEqual(http("GET", f"{self.stack.url}/health")[0], 200)
+
+    def test_2_a_month_is_collected(self):
+        self.enrol("kim", "김하나", "ko")
+        self.enrol("lee", "Sam Lee", "en", behavior="decline:insufficient_funds:1")
+        self.enrol("park", "박두리", "ko", behavior="drop_after_success")
+        # Who owes from the first moment: one begins by the webhook, the other by the page alone.
+        self.enrol("jung", "정세나", "ko", trial_days=0)
+        self.webhooks_are_lost("issue")
+        self.enrol("choi", "최하늘", "ko", trial_days=0, returns=True)
+
+        # The first run: one is paid, one declined, and of one the answer is lost, and the webhook, too.
+        self.webhooks_are_lost("charge")
+        self.assertEqual(self.stack.invoke("planner", {"scheduledTime": morning(2)}), {"batchItemFailures": []})
+        self.becomes("kim", "paid")
+        self.becomes("jung", "paid")
+        self.becomes("choi", "paid")
+        self.becomes("lee", "failed")
+        self.becomes("park", "unknown")
+
+        # The reconciler asks. Then the same tick again, as Scheduler may send it.
+        answer = self.stack.invoke("reconciler", {"task": "hourly", "scheduledTime": morning(2, 11, 15)})
+        self.assertEqual((answer["settled"], answer["failed"]), (1, 0), answer)
+        self.becomes("park", "paid")
+        self.stack.invoke("planner", {"scheduledTime": morning(2)})
+
+        # The declined one is tried again, and its webhook comes through the API.
+        self.webhooks_arrive()
+        self.stack.invoke("planner", {"scheduledTime": morning(4)})
+        self.becomes("lee", "paid")
+
+        approved = [it["paymentId"] for it in self.portone.approvals()]
+        self.assertEqual(len(approved), len(set(approved)), "nobody is charged twice")
+        self.assertEqual(sorted(approved), sorted(it["paymentId"] for it in self.stack.rows("Invoices")))
+
+    def test_3_the_customers_own_backend_has_its_way(self):
+        subscription = self.subscription("kim")["subscriptionId"]
+        of = f"/api/billing/subscriptions/{subscription}"
+        status, invoices = self.stack.call("GET", f"{of}/invoices?userId=kim")
+        self.assertEqual(status, 200, invoices)
+        payment = invoices["invoices"][0]["paymentId"]
+        refund = {"reason": "test", "amount": 1}
+        status, refunded = self.stack.call("POST", f"/api/billing/payments/{payment}/refund", refund, **{"Idempotency-Key": "one"})
+        self.assertEqual((status, refunded["status"]), (200, "succeeded"), refunded)
+        status, canceled = self.stack.call("POST", f"{of}/cancel?userId=kim", {"at": "period_end"})
+        self.assertEqual(status, 200, canceled)
+        charge = {"subscriptionId": subscription, "userId": "kim"}
+        self.assertEqual(self.stack.call("POST", "/api/portone/charge", charge)[0], 409, "nothing is owed")
+
+    def test_4_the_books_balance(self):
+        answer = self.stack.invoke("reconciler", {"task": "nightly", "scheduledTime": morning(5, 2, 40)})
+        self.assertEqual((answer["differences"], answer["failed"]), (0, 0), answer)
+        for month in {it["month"] for it in self.stack.rows("Invoices")}:
+            closed = self.stack.invoke("reconciler", {"task": "close", "scheduledTime": morning(5, 3, 10), "month": month})
+            self.assertTrue(closed["books"][0]["balanced"], closed)
+
+    def test_5_mails_are_read_as_they_were_written(self):
+        receipt = re.compile(r"\[Sivera\] \d{4}년 \d+월 영수증: Standard 구독 [\d,]+원")
+        receipts = lambda: [it for it in self.cloud.mailbox.to("kim@example.com") if receipt.fullmatch(it["Subject"])]
+        wait_for("kim's receipt", receipts)
+        [mail] = receipts()
+        self.assertEqual(mail["From"].addresses[0].addr_spec, "billing@sivera.example")
+        for kind in ("plain", "html"):
+            self.assertIn("김하나", mail.get_body((kind,)).get_content())
+        # Of the beginning, the decline and the receipt.
+        wait_for("lee's mails", lambda: len(self.cloud.mailbox.to("lee@example.com")) == 3)
+
+    def test_6_a_poisoned_message_ends_among_the_dead_letters(self):
+        sqs = self.cloud.client("sqs")
+        queue = sqs.get_queue_url(QueueName=f"{STACK}-collect")["QueueUrl"]
+        # Five deliveries take three quarters of an hour otherwise.
+        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
+        sqs.send_message(QueueUrl=queue, MessageBody="not a message of the planner's")
+        wait_for("the dead letter", lambda: self.stack.waiting("collect-dead"))
+        self.assertEqual(self.stack.waiting("mail-dead"), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
