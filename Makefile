@@ -4,7 +4,7 @@ CARGO ?= cargo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser test-api test-lambda test-aws sim sandbox check validate fmt bench mutants kills fuzz build deploy event local
+.PHONY: help run test test-browser test-api test-lambda test-aws sim sandbox check validate fmt bench cost mutants kills fuzz build deploy event local
 
 help: ## says what there is
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ fmt: ## formats
 bench: ## counts what a clean charge costs, and times a month of a thousand customers
 	@$(CARGO) run --package sandbox -- run --clean $(ARGS)
 	@$(CARGO) run --package sandbox -- run $(ARGS)
+
+cost: ## prints what AWS would ask for a month, line by line (CUSTOMERS=10000)
+	@$(CARGO) run --package sandbox -- cost --customers $(or $(CUSTOMERS),1000) $(ARGS)
 
 mutants: ## breaks the rules of billing, one place at a time, and lists what their tests miss (cargo-mutants; 10 min; ARGS="--file money.rs")
 	@$(CARGO) mutants --package billing-core $(ARGS)

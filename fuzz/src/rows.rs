@@ -91,7 +91,7 @@ async fn keys(store: &DynamoStore) {
     let user = UserId::new("user_456").unwrap();
     let answer = store.keys_of(&user, None).await;
     let Some(read) = answer.ok().and_then(|page| page.items.into_iter().next()) else { return };
-    let changes = Changes { key: Some(KeyChange::Register(read.clone())), ..Changes::default() };
+    let changes = Changes { keys: vec![KeyChange::Register(read.clone())], ..Changes::default() };
     answer_with(&json!({ "Items": [written_by(store, &changes).await] }));
     assert_eq!(store.keys_of(&user, None).await.unwrap().items, [read], "written and read again");
 }

@@ -46,7 +46,7 @@ def main(source, output):
         if resource["Type"] == "AWS::IAM::Role":
             if properties.get("ManagedPolicyArns"):
                 wrong.append(f"{name}: has a policy of AWS's own")
-            for policy in properties["Policies"]:
+            for policy in properties.get("Policies", []):
                 wrong += [f"{name}: {statement}" for statement in stars(policy["PolicyDocument"])]
         if resource["Type"] == "AWS::Lambda::EventSourceMapping":
             if properties.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:

@@ -49,6 +49,8 @@ impl Sandbox {
         for port in ["--api-port", "--portone-port", "--dynamodb-port", "--console-port", "--aws-port"] {
             command.args([port, "0"]);
         }
+        // Noon of a day in the middle of a month, whenever the walks are walked: banks are up.
+        command.args(["--at", "2026-11-18T12:00:00+09:00"]);
         let started = command.stdout(Stdio::piped()).spawn();
         let mut child =
             started.unwrap_or_else(|error| panic!("{}: {error}; `make test-browser` builds it", program.display()));

@@ -177,6 +177,33 @@ impl fmt::Debug for PortOne {
 #[derive(Debug)]
 struct Slot<A>(Arc<Mutex<(Option<A>, Option<Waker>)>>);
 
+/// What may come back from a journey that does not end at the PG.
+trait Answer: Clone + Send + 'static {
+    fn unknown(why: &str) -> Self;
+    fn refused() -> Self;
+    fn unauthorized() -> Self;
+    /// That the payment id is used up, where there is such an answer.
+    fn used_up() -> Option<Self>;
+}
+
+impl Answer for ChargeAnswer {
+    fn unknown(why: &str) -> Self {
+        Self::Unknown(why.to_owned())
+    }
+
+    fn refused() -> Self {
+        Self::Refused { code: "INVALID_REQUEST".to_owned() }
+    }
+
+    fn unauthorized() -> Self {
+        Self::Unauthorized { code: "UNAUTHORIZED".to_owned() }
+    }
+
+    fn used_up() -> Option<Self> {
+        Some(Self::UsedUp)
+    }
+}
+
 impl<A> Default for Slot<A> {
     fn default() -> Self {
         Self(Arc::new(Mutex::new((None, None))))
@@ -383,24 +410,34 @@ impl PortOne {
         }
         drop(state);
         self.cx.note(|| format!("charge {} from {} ({journey:?})", sent.key, sent.user_id));
-        self.travel(sent, journey, slot.clone());
+        self.travel(journey, slot.clone(), |portone, deciding, back| portone.arrive(sent, deciding, back));
         Client { state: Arc::clone(&self.state), place }
     }
 
-    fn travel(&self, sent: Sent, journey: Journey, slot: Slot<ChargeAnswer>) {
+    /// Takes a request to `arrive`, which is told how long deciding takes and where an answer goes, unless its journey ends before.
+    fn travel<A: Answer>(
+        &self,
+        journey: Journey,
+        slot: Slot<A>,
+        arrive: impl FnOnce(Self, SignedDuration, Option<Slot<A>>) + Send + 'static,
+    ) {
         let (there, timeout) = (self.cx.millis(5, 400), slot.clone());
-        self.cx.kernel.after(READ_TIMEOUT, move || timeout.fill(ChargeAnswer::Unknown("no answer in 60 s".to_owned())));
-        let refuse = |answer: ChargeAnswer| {
+        self.cx.kernel.after(READ_TIMEOUT, move || timeout.fill(A::unknown("no answer in 60 s")));
+        let refuse = |answer: A| {
             let slot = slot.clone();
             self.cx.kernel.after(there, move || slot.fill(answer));
         };
         match journey {
             Journey::NeverArrives => return,
-            Journey::PageBefore => return refuse(ChargeAnswer::Unknown("a page, 502".to_owned())),
-            Journey::Refused => return refuse(ChargeAnswer::Refused { code: "INVALID_REQUEST".to_owned() }),
-            Journey::Unauthorized => return refuse(ChargeAnswer::Unauthorized { code: "UNAUTHORIZED".to_owned() }),
-            Journey::UsedUp => return refuse(ChargeAnswer::UsedUp),
-            Journey::PageAfter => refuse(ChargeAnswer::Unknown("a page, 504".to_owned())),
+            Journey::PageBefore => return refuse(A::unknown("a page, 502")),
+            Journey::Refused => return refuse(A::refused()),
+            Journey::Unauthorized => return refuse(A::unauthorized()),
+            Journey::UsedUp => {
+                if let Some(answer) = A::used_up() {
+                    return refuse(answer);
+                }
+            }
+            Journey::PageAfter => refuse(A::unknown("a page, 504")),
             Journey::Smooth | Journey::Stuck(_) | Journey::Slow(_) | Journey::AnswerLost => {}
         }
         let on_the_way = if let Journey::Stuck(seconds) = journey { SignedDuration::from_secs(seconds) } else { there };
@@ -410,7 +447,7 @@ impl PortOne {
         };
         let back = if journey == Journey::AnswerLost { None } else { Some(slot) };
         let portone = self.clone();
-        self.cx.kernel.after(on_the_way, move || portone.arrive(sent, deciding, back));
+        self.cx.kernel.after(on_the_way, move || arrive(portone, deciding, back));
     }
 
     fn arrive(&self, sent: Sent, deciding: SignedDuration, back: Option<Slot<ChargeAnswer>>) {

@@ -117,7 +117,7 @@ fn needed(template: &Value, function: &Function, properties: &Value) -> BTreeSet
     for request in walk.requests_from(&["handle"]) {
         match (request.0, request.1.as_str()) {
             ("queue", "send_collect" | "send_collect_later") => {
-                may("sqs:SendMessage", named(&given, "QUEUE_COLLECT_URL"))
+                may("sqs:SendMessage", named(&given, "QUEUE_COLLECT_URL"));
             }
             ("queue", "send_plan") => may("sqs:SendMessage", named(&given, "QUEUE_PLAN_URL")),
             ("queue", other) => panic!("a request of the queue that this test does not know: {other}"),

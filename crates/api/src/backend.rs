@@ -1,14 +1,15 @@
 //! What the customer's own backend asks for. Everything that is done may be asked for again: see `call.rs` for the idempotency key.
 //!
-//! API Gateway gives up on an answer after 30 s, and `PortOne` may take 60 to charge. So what charges is waited for [`ANSWER_WITHIN`] and no
-//! longer; then the answer says that the end is not known, the attempt is durable, and a worker asks about it within minutes.
+//! API Gateway gives up on an answer after 30 s, and `PortOne` may take 60 to charge. So what charges is waited for as long as the caller of
+//! [`handle`](crate::handle) has patience and no longer; then the answer says that the end is not known, the attempt is durable, and a worker
+//! asks about it within minutes.
 
-use crate::Desk;
 use crate::answer::json;
 use crate::call::Call;
 use crate::refusal::{Kind, Refusal};
 use crate::token::{Claims, Signer};
 use crate::view;
+use crate::{Desk, within};
 use billing_aws::secrets::ReadSecret;
 use billing_core::Timestamp;
 use billing_core::change::{Change, ChangeRefusal};
@@ -28,15 +29,9 @@ use billing_flows::pay::{Paying, Tried};
 use billing_flows::ports::{Clock, Cursor, Gateway, Queue, Store, StoreError, Telemetry};
 use billing_flows::refund::RefundAnswer;
 use billing_flows::subscribe::Chosen;
-use lambda_http::http::Method;
 use lambda_http::{Body, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::future::Future;
-use std::time::Duration;
-
-/// How long a charge or a refund is waited for: API Gateway's 30 s, less what reading and answering take.
-pub const ANSWER_WITHIN: Duration = Duration::from_secs(25);
 
 /// The longest name, address and phone number: mail's own limit for an address (RFC 5321), and more than any name or number needs.
 const MAX_CONTACT_CHARS: usize = 254;
@@ -122,42 +117,35 @@ pub struct RefundBody {
 }
 
 impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: Clock> Desk<S, G, C, T, Q, R, D> {
-    pub(crate) async fn backend(&self, call: &Call<'_>) -> Result<Response<Body>, Refusal> {
+    pub(crate) async fn backend(
+        &self,
+        call: &Call<'_>,
+        patience: impl Future<Output = ()>,
+    ) -> Result<Response<Body>, Refusal> {
         let path: Vec<&str> = call.path().trim_start_matches('/').split('/').collect();
-        let (method, allowed) = match path.as_slice() {
-            ["api", "portone", "charge"]
-            | ["api", "billing", "checkout-sessions"]
-            | ["api", "billing", "payments", _, "refund"] => (Method::POST, "POST"),
-            ["api", "billing", "subscriptions"]
-            | ["api", "billing", "subscriptions", _]
-            | ["api", "billing", "subscriptions", _, "invoices"] => (Method::GET, "GET"),
-            ["api", "billing", "subscriptions", _, verb] if VERBS.contains(verb) => (Method::POST, "POST"),
-            _ => return Err(Refusal::new(Kind::NotFound)),
-        };
-        call.signed()?;
-        if *call.method() != method {
-            return Err(Refusal::method(allowed));
-        }
         match path.as_slice() {
-            ["api", "portone", "charge"] => self.charge(call).await,
-            ["api", "billing", "checkout-sessions"] => self.open_session(call).await,
-            ["api", "billing", "payments", id, "refund"] => self.give_back(call, id).await,
-            ["api", "billing", "subscriptions"] => self.subscriptions(call).await,
-            ["api", "billing", "subscriptions", id] => self.subscription(&key_of(call, id)?).await,
-            ["api", "billing", "subscriptions", id, "invoices"] => self.invoices(call, &key_of(call, id)?).await,
-            ["api", "billing", "subscriptions", id, "change"] => self.change(call, &key_of(call, id)?).await,
-            ["api", "billing", "subscriptions", id, "cancel"] => self.cancel(call, &key_of(call, id)?).await,
-            ["api", "billing", "subscriptions", id, "resume"] => self.resume(call, &key_of(call, id)?).await,
-            ["api", "billing", "subscriptions", id, "payment-method"] => self.choose(call, &key_of(call, id)?).await,
+            ["api", "portone", "charge"] => self.charge(call.post()?, patience).await,
+            ["api", "billing", "checkout-sessions"] => self.open_session(call.post()?).await,
+            ["api", "billing", "payments", id, "refund"] => self.give_back(call.post()?, id, patience).await,
+            ["api", "billing", "subscriptions"] => self.subscriptions(call.get()?).await,
+            ["api", "billing", "subscriptions", id] => self.subscription(&key_of(call.get()?, id)?).await,
+            ["api", "billing", "subscriptions", id, "invoices"] => self.invoices(call, &key_of(call.get()?, id)?).await,
+            ["api", "billing", "subscriptions", id, "change"] => {
+                self.change(call, &key_of(call.post()?, id)?, patience).await
+            }
+            ["api", "billing", "subscriptions", id, "cancel"] => self.cancel(call, &key_of(call.post()?, id)?).await,
+            ["api", "billing", "subscriptions", id, "resume"] => self.resume(call, &key_of(call.post()?, id)?).await,
+            ["api", "billing", "subscriptions", id, "payment-method"] => {
+                self.choose(call, &key_of(call.post()?, id)?).await
+            }
             ["api", "billing", "subscriptions", id, "retry"] => {
-                let key = key_of(call, id)?;
-                self.pay(&key, None, &call.cause()?).await
+                self.pay(&key_of(call.post()?, id)?, None, &call.cause()?, patience).await
             }
             _ => Err(Refusal::new(Kind::NotFound)),
         }
     }
 
-    async fn charge(&self, call: &Call<'_>) -> Result<Response<Body>, Refusal> {
+    async fn charge(&self, call: &Call<'_>, patience: impl Future<Output = ()>) -> Result<Response<Body>, Refusal> {
         let body: ChargeBody = call.body()?;
         let expected = match (body.amount, body.currency) {
             (Some(minor), Some(currency)) => {
@@ -167,7 +155,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: C
             _ => return Err(Refusal::invalid("amount", "is given together with currency, or not at all")),
         };
         let key = SubscriptionKey { user_id: body.user_id, id: body.subscription_id };
-        self.pay(&key, expected, &call.cause()?).await
+        self.pay(&key, expected, &call.cause()?, patience).await
     }
 
     async fn pay(
@@ -175,9 +163,10 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: C
         key: &SubscriptionKey,
         expected: Option<Money>,
         cause: &Cause,
+        patience: impl Future<Output = ()>,
     ) -> Result<Response<Body>, Refusal> {
         let paying = self.billing.pay(&self.queue, key, expected, cause);
-        let Some(paying) = within(paying).await else { return self.not_known_yet(key, cause).await };
+        let Some(paying) = within(patience, paying).await else { return self.not_known_yet(key, cause).await };
         match paying? {
             Paying::Tried(tried) => Ok(told(&tried, self.billing.clock.now())),
             Paying::Missing => Err(Refusal::new(Kind::NoSuchSubscription)),
@@ -275,7 +264,12 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: C
         Ok(json(200, &json!({ "invoices": shown, "cursor": page.next })))
     }
 
-    async fn change(&self, call: &Call<'_>, key: &SubscriptionKey) -> Result<Response<Body>, Refusal> {
+    async fn change(
+        &self,
+        call: &Call<'_>,
+        key: &SubscriptionKey,
+        patience: impl Future<Output = ()>,
+    ) -> Result<Response<Body>, Refusal> {
         let body: ChangeBody = call.body()?;
         let cause = call.cause()?;
         let preview = is_preview(call)?;
@@ -283,7 +277,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: C
             self.billing.quote_change(key, body.plan_type, body.team_seats).await
         } else {
             let changing = self.billing.change(key, body.plan_type, body.team_seats, &cause);
-            match within(changing).await {
+            match within(patience, changing).await {
                 Some(changed) => changed,
                 None => return self.not_known_yet(key, &cause).await,
             }
@@ -388,7 +382,12 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: C
         }
     }
 
-    async fn give_back(&self, call: &Call<'_>, id: &str) -> Result<Response<Body>, Refusal> {
+    async fn give_back(
+        &self,
+        call: &Call<'_>,
+        id: &str,
+        patience: impl Future<Output = ()>,
+    ) -> Result<Response<Body>, Refusal> {
         let body: RefundBody = call.body()?;
         let (key, cause) = (call.key()?, call.cause()?);
         let reason = RefundReason::new(&body.reason).map_err(|error| Refusal::invalid("reason", &error.to_string()))?;
@@ -407,7 +406,8 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: C
             key,
         };
         let asked = json!({ "paymentId": id, "status": "unknown" });
-        let Some(answer) = within(self.billing.refund(&id, &wish, &cause)).await else { return Ok(json(202, &asked)) };
+        let refunding = self.billing.refund(&id, &wish, &cause);
+        let Some(answer) = within(patience, refunding).await else { return Ok(json(202, &asked)) };
         let told = |status: u16, word: &str| json(status, &json!({ "paymentId": id, "status": word }));
         match answer? {
             RefundAnswer::Succeeded { refunded, left } => Ok(json(
@@ -430,14 +430,6 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: C
             RefundAnswer::KeyReused => Err(Refusal::new(Kind::KeyReused)),
         }
     }
-}
-
-/// What `POST …/subscriptions/{id}/` may be followed by.
-const VERBS: [&str; 5] = ["change", "cancel", "resume", "payment-method", "retry"];
-
-/// What is ready within [`ANSWER_WITHIN`]. What is not is dropped: what it began is durable.
-async fn within<F: Future>(work: F) -> Option<F::Output> {
-    tokio::time::timeout(ANSWER_WITHIN, Box::pin(work)).await.ok()
 }
 
 fn key_of(call: &Call<'_>, id: &str) -> Result<SubscriptionKey, Refusal> {

@@ -4,9 +4,8 @@
 //! key from `PortOne`, by [`billing_flows::enrol`]. What the SDK says went wrong is shown under a good address only, so that nobody's words
 //! appear on our pages at a stranger's wish.
 
-use crate::Desk;
 use crate::answer;
-use crate::backend::{ANSWER_WITHIN, is_usable};
+use crate::backend::is_usable;
 use crate::call::Call;
 use crate::pages::failure::Failure;
 use crate::pages::problem::Problem;
@@ -15,6 +14,7 @@ use crate::pages::success::{Reload, Success};
 use crate::pages::{self, Charge, Frame, Nonce, Offer, Page, Purpose, Sdk};
 use crate::refusal::{Kind, Refusal};
 use crate::token::{Claims, Signer};
+use crate::{Desk, within};
 use billing_aws::secrets::ReadSecret;
 use billing_core::billing_key::BillingKey;
 use billing_core::calendar::date_at;
@@ -57,14 +57,14 @@ struct Visit {
 }
 
 impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: Clock> Desk<S, G, C, T, Q, R, D> {
-    pub(crate) async fn page(&self, call: &Call<'_>) -> Response<Body> {
+    pub(crate) async fn page(&self, call: &Call<'_>, patience: impl Future<Output = ()>) -> Response<Body> {
         if call.method() != Verb::GET {
             return Refusal::method("GET").answer(call.request_id());
         }
         let signer = self.signer().await;
         let bytes = signer.as_ref().map_or_else(|| unsigned_nonce(call.request_id()), |it| it.nonce(call.request_id()));
         let visit = match &signer {
-            Some(signer) => self.visit(call, signer).await,
+            Some(signer) => self.visit(call, signer, patience).await,
             None => Visit { locale: call.locale(), shown: Shown::Problem(Problem::Unavailable { retry_url: None }) },
         };
         let frame = Frame { locale: visit.locale, site: &self.site, nonce: &Nonce::new(bytes) };
@@ -77,7 +77,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: C
         }
     }
 
-    async fn visit(&self, call: &Call<'_>, signer: &Signer) -> Visit {
+    async fn visit(&self, call: &Call<'_>, signer: &Signer, patience: impl Future<Output = ()>) -> Visit {
         let problem = |locale, problem| Visit { locale, shown: Shown::Problem(problem) };
         let path = call.path();
         let Some(page) = path.strip_prefix("/payment/billing/").filter(|page| PAGES.contains(page)) else {
@@ -93,7 +93,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: C
         let locale = session.locale;
         let shown = match page {
             "register" => self.register(&session, signer).await,
-            "success" => self.success(call, session, token).await,
+            "success" => self.success(call, session, token, patience).await,
             _ => Ok(Shown::Failure(self.failure(call, &session, signer))),
         };
         match shown {
@@ -149,7 +149,13 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: C
         })))
     }
 
-    async fn success(&self, call: &Call<'_>, session: Session, token: &str) -> Result<Shown, FlowError> {
+    async fn success(
+        &self,
+        call: &Call<'_>,
+        session: Session,
+        token: &str,
+        patience: impl Future<Output = ()>,
+    ) -> Result<Shown, FlowError> {
         // Phones come back here whatever happened; success is the absence of a code.
         if call.query("code").is_some() {
             let signer = self.signer().await;
@@ -165,11 +171,8 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: C
             (None, None) => return Ok(Shown::Problem(Problem::BadLink)),
         };
         let cause = Cause::Api(format!("request:{}", call.request_id()));
-        let binding = Box::pin(self.billing.bind(&self.queue, &session.id, &key, &cause));
-        let bound = match tokio::time::timeout(ANSWER_WITHIN, binding).await {
-            Ok(bound) => bound?,
-            Err(_) => Bound::NotYet,
-        };
+        let binding = self.billing.bind(&self.queue, &session.id, &key, &cause);
+        let bound = within(patience, binding).await.unwrap_or(Ok(Bound::NotYet))?;
         Ok(match bound {
             Bound::Done(enrolment) => Shown::Success(Success::Registered {
                 purpose: self.purpose(&enrolment.session, &enrolment.subscription, enrolment.next_charge.as_ref()),

@@ -60,15 +60,28 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Refuses a call whose signature API Gateway has not checked.
-    pub(crate) fn signed(&self) -> Result<(), Refusal> {
+    /// The call of a route that reads.
+    pub(crate) fn get(&self) -> Result<&Self, Refusal> {
+        self.only(&Method::GET, "GET")
+    }
+
+    /// The call of a route that changes something.
+    pub(crate) fn post(&self) -> Result<&Self, Refusal> {
+        self.only(&Method::POST, "POST")
+    }
+
+    /// Refuses a call whose signature API Gateway has not checked, and then another method than the route's.
+    fn only(&self, method: &Method, name: &'static str) -> Result<&Self, Refusal> {
         let is_signed = match self.request.request_context_ref() {
             Some(RequestContext::ApiGatewayV2(context)) => {
                 context.authorizer.as_ref().is_some_and(|authorizer| authorizer.iam.is_some())
             }
             _ => false,
         };
-        if is_signed { Ok(()) } else { Err(Refusal::new(Kind::Forbidden)) }
+        if !is_signed {
+            return Err(Refusal::new(Kind::Forbidden));
+        }
+        if self.method() == method { Ok(self) } else { Err(Refusal::method(name)) }
     }
 
     /// The body, as JSON of one form and no other.

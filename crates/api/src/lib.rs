@@ -27,6 +27,7 @@ use billing_flows::Billing;
 use billing_flows::ports::{Clock, Gateway, Queue, Store, Telemetry};
 use lambda_http::http::Method;
 use lambda_http::{Body, Request, Response};
+use std::time::Duration;
 
 /// Everything the function has.
 #[derive(Debug)]
@@ -43,8 +44,16 @@ pub struct Desk<S, G, C, T, Q, R, D> {
     pub site: Site,
 }
 
-/// Answers one request.
-pub async fn handle<S, G, C, T, Q, R, D>(desk: &Desk<S, G, C, T, Q, R, D>, request: Request) -> Response<Body>
+/// How long a request is worked on before its end is called unknown: API Gateway's 30 s, less what reading and answering take.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(25);
+
+/// Answers one request. A charge, a change, a refund or a registration that is not decided when `patience` ends, after [`ANSWER_WITHIN`],
+/// is answered as one whose end nobody knows.
+pub async fn handle<S, G, C, T, Q, R, D>(
+    desk: &Desk<S, G, C, T, Q, R, D>,
+    request: Request,
+    patience: impl Future<Output = ()>,
+) -> Response<Body>
 where
     S: Store,
     G: Gateway,
@@ -56,14 +65,23 @@ where
 {
     let call = Call::of(&request);
     if call.path().starts_with("/payment/") {
-        return Box::pin(desk.page(&call)).await;
+        return Box::pin(desk.page(&call, patience)).await;
     }
     let answered = match (call.method(), call.path()) {
         (&Method::GET, "/health") => Ok(health(&desk.checkout)),
         (_, "/health") => Err(Refusal::method("GET")),
-        _ => Box::pin(desk.backend(&call)).await,
+        _ => Box::pin(desk.backend(&call, patience)).await,
     };
     answered.unwrap_or_else(|refusal| refusal.answer(call.request_id()))
+}
+
+/// What is ready before the patience ends. What is not is dropped: what it began is durable.
+pub(crate) async fn within<F: Future>(patience: impl Future<Output = ()>, work: F) -> Option<F::Output> {
+    tokio::select! {
+        biased;
+        done = Box::pin(work) => Some(done),
+        () = patience => None,
+    }
 }
 
 /// That it runs, and what it is built and configured for; nothing secret. The start of a function fails if its configuration is not whole.

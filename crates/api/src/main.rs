@@ -1,6 +1,6 @@
 //! λ the customer's side: wiring.
 
-use api::{Desk, pages::Site};
+use api::{ANSWER_WITHIN, Desk, pages::Site};
 use billing_aws::bootstrap;
 use billing_aws::config::{self, Checkout, Dunning, MailFrom, PortOne, Queues, Tables};
 use lambda_http::{Error, Request, run, service_fn};
@@ -15,5 +15,8 @@ async fn main() -> Result<(), Error> {
     let billing = billing?;
     let site = Site::of(&billing.settings.catalogue, &checkout, &mail);
     let desk = &Desk { billing, queue, secrets, checkout, site };
-    run(service_fn(move |request: Request| async move { Ok::<_, Error>(api::handle(desk, request).await) })).await
+    run(service_fn(move |request: Request| async move {
+        Ok::<_, Error>(api::handle(desk, request, tokio::time::sleep(ANSWER_WITHIN)).await)
+    }))
+    .await
 }

@@ -105,7 +105,7 @@ pub struct RegisteredKey {
     pub card: Option<CardInfo>,
     /// The `PayPal` account, if it is one and `PortOne` tells.
     pub paypal_email: Option<Private>,
-    /// Whether new subscriptions use it.
+    /// Whether it is the one that the customer registered or chose last. At most one of a customer's keys is.
     pub is_default: bool,
     /// Whether it can be charged.
     pub status: KeyStatus,

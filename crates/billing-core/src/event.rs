@@ -60,11 +60,13 @@ pub enum EventKind {
     Dispute,
     /// A nightly comparison found our books and `PortOne`'s to differ.
     BooksDiffer,
+    /// A nightly comparison got through all that it had to compare.
+    BooksCompared,
 }
 
 impl EventKind {
     /// Every kind, for reports.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::SubscriptionStarted,
         Self::CancellationRequested,
         Self::CancellationWithdrawn,
@@ -91,6 +93,7 @@ impl EventKind {
         Self::UnknownPayment,
         Self::Dispute,
         Self::BooksDiffer,
+        Self::BooksCompared,
     ];
 
     /// Its name in tables, logs and metrics.
@@ -122,6 +125,7 @@ impl EventKind {
             Self::UnknownPayment => "unknown_payment",
             Self::Dispute => "dispute",
             Self::BooksDiffer => "books_differ",
+            Self::BooksCompared => "books_compared",
         }
     }
 
@@ -153,7 +157,8 @@ impl EventKind {
             | Self::RefundRequested
             | Self::BillingKeyRegistered
             | Self::BillingKeyRemoved
-            | Self::MethodReplaced => false,
+            | Self::MethodReplaced
+            | Self::BooksCompared => false,
         }
     }
 }
@@ -198,7 +203,7 @@ impl Cause {
 /// One state change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// What it is about: a payment id or a subscription id.
+    /// What it is about: a payment id, a subscription id, or a year of nightly comparisons.
     pub subject: String,
     /// Its place in the subject's order: see [`Event::id_at`].
     pub id: String,

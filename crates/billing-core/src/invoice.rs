@@ -403,7 +403,8 @@ impl Invoice {
     }
 
     /// Takes the lease of the last attempt anew, to send it again under the same idempotency key. Refused unless its end is unknown, its
-    /// lease is over, and the key is still kept by `PortOne`.
+    /// lease is over, and the key is still kept by `PortOne`; and for an upgrade after the first of the days that it is the price of, which
+    /// would be paid for and not had.
     #[must_use]
     pub fn reclaimed(&self, now: Timestamp) -> Option<Self> {
         let open_ended = self.quarantine.is_none()
@@ -420,7 +421,11 @@ impl Invoice {
                 | State::Refunded { .. } => false,
             };
         let attempt = self.attempts.last()?;
-        (open_ended && (now < after(attempt.started_at, RESEND_WINDOW) || !Guard::ResendWindow.stands()))
+        let is_in_time = match self.part {
+            Part::Period => true,
+            Part::Upgrade(_) => calendar::date_at(now) <= self.period.start(),
+        };
+        (open_ended && is_in_time && (now < after(attempt.started_at, RESEND_WINDOW) || !Guard::ResendWindow.stands()))
             .then(|| self.moved_to(State::Charging { lease_until: after(now, LEASE) }, now))
     }
 

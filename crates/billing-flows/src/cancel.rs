@@ -4,11 +4,12 @@
 //! ended as any other that its customer does not want: a charge that was under way is cleared up before, and never sent again.
 
 use crate::collect::Collected;
+use crate::enrol::event_of;
 use crate::ports::{Changes, Clock, CommitError, Gateway, Signal, Store, SubscriptionChange, Telemetry};
 use crate::settle::MAX_ROUNDS;
 use crate::{Billing, FlowError};
-use billing_core::Timestamp;
-use billing_core::event::{Cause, Event, EventKind};
+
+use billing_core::event::{Cause, EventKind};
 use billing_core::id::PaymentId;
 use billing_core::invoice::{Part, State};
 use billing_core::money::Money;
@@ -142,7 +143,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         kind: EventKind,
         cause: &Cause,
     ) -> Result<bool, FlowError> {
-        let event = subscription_event(before, &next, kind, self.clock.now(), cause);
+        let event = event_of(&next, Some(before), kind, self.clock.now(), cause, None);
         let changes = Changes {
             subscription: Some(SubscriptionChange::Write { expected: before.version, next }),
             events: vec![event],
@@ -156,26 +157,5 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             Err(CommitError::Conflict(_)) => Ok(false),
             Err(CommitError::Store(error)) => Err(error.into()),
         }
-    }
-}
-
-/// The record of a change of a subscription.
-pub(crate) fn subscription_event(
-    before: &Subscription,
-    next: &Subscription,
-    kind: EventKind,
-    now: Timestamp,
-    cause: &Cause,
-) -> Event {
-    Event {
-        subject: before.key.id.to_string(),
-        id: Event::id_at(now, &format!("{:06}", next.version)),
-        at: now,
-        kind,
-        cause: cause.clone(),
-        before: Some(before.state.status().to_owned()),
-        after: Some(next.state.status().to_owned()),
-        detail: None,
-        notice: None,
     }
 }

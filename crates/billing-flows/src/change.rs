@@ -10,8 +10,8 @@
 //! | after it | the upgrade under way, its invoice `charging`; the subscription is due | the same wish again, or any pass: asking |
 //! | after the settlement | the truth | nothing to repair |
 
-use crate::cancel::subscription_event;
 use crate::collect::{Demand, is_paid};
+use crate::enrol::event_of;
 use crate::ports::{Changes, Clock, CommitError, Expect, Gateway, Signal, Store, SubscriptionChange, Telemetry};
 use crate::settle::{Books, MAX_ROUNDS};
 use crate::{Billing, FlowError};
@@ -141,7 +141,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         let kind = EventKind::UpgradeBegun;
         let intent = Changes {
             invoices: vec![(Expect::Absent, claimed.clone())],
-            events: vec![subscription_event(subscription, &next, kind, now, cause)],
+            events: vec![event_of(&next, Some(subscription), kind, now, cause, None)],
             subscription: Some(SubscriptionChange::Write { expected: subscription.version, next: next.clone() })
                 .filter(|_| Guard::UpgradeIntent.stands()),
             ..Changes::default()

@@ -10,11 +10,11 @@
 //! | after the transaction, before what is due is handed over | a subscription that is due | the webhook or the page; or the next run |
 
 use crate::ports::{
-    AskError, Changes, Clock, CommitError, Gateway, KeyChange, KeySeen, Queue, SessionChange, Signal, Store,
-    SubscriptionChange, Telemetry,
+    AskError, Changes, Clock, CommitError, Gateway, KeySeen, Queue, SessionChange, Signal, Store, SubscriptionChange,
+    Telemetry,
 };
 use crate::settle::MAX_ROUNDS;
-use crate::subscribe::{key_event, method_of, row_of};
+use crate::subscribe::{key_event, method_of, registration, row_of};
 use crate::{Billing, FlowError};
 use billing_core::Timestamp;
 use billing_core::billing_key::{BillingKey, KeyStatus, MethodLabel, RegisteredKey};
@@ -143,12 +143,22 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         Ok(bound)
     }
 
-    /// Completes the session that a key names, if there is one and it takes it; whether that is news.
-    pub(crate) async fn complete_session_of(&self, seen: &KeySeen, cause: &Cause) -> Result<bool, FlowError> {
-        let Some(id) = seen.issue_id.as_deref().and_then(|id| SessionId::new(id).ok()) else { return Ok(false) };
-        let Some(session) = self.store.session(&id).await?.filter(|session| session.done.is_none()) else {
-            return Ok(false);
-        };
+    /// The session that a key names, if there is one (still).
+    pub(crate) async fn session_of(&self, seen: &KeySeen) -> Result<Option<Session>, FlowError> {
+        match seen.issue_id.as_deref().and_then(|id| SessionId::new(id).ok()) {
+            Some(id) => Ok(self.store.session(&id).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// Completes the session that a key names, if it is open and takes it; whether that is news.
+    pub(crate) async fn complete_session(
+        &self,
+        session: Option<Session>,
+        seen: &KeySeen,
+        cause: &Cause,
+    ) -> Result<bool, FlowError> {
+        let Some(session) = session.filter(|session| session.done.is_none()) else { return Ok(false) };
         Ok(matches!(self.bind_seen(session, seen, cause).await?, Bound::Done(_)))
     }
 
@@ -188,7 +198,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             let kinds: Vec<EventKind> = events.iter().map(|event| event.kind).collect();
             let changes = Changes {
                 subscription: step.change,
-                key: known.is_none().then_some(KeyChange::Register(row)),
+                keys: if known.is_none() { registration(row, &rows) } else { Vec::new() },
                 session: Some(Box::new(SessionChange::Complete { id: session.id.clone(), done: done.clone() })),
                 events,
                 ..Changes::default()
@@ -317,7 +327,8 @@ fn notice_for(session: &Session, customer: &Customer, body: NoticeBody) -> Optio
     Some(Notice { to: customer.email.clone()?, name: customer.name.clone(), locale: session.locale, body })
 }
 
-fn event_of(
+/// The record of what became of a subscription.
+pub(crate) fn event_of(
     after: &Subscription,
     before: Option<&Subscription>,
     kind: EventKind,

@@ -18,6 +18,7 @@
 
 pub mod cancel;
 pub mod change;
+pub mod clean;
 pub mod close;
 pub mod collect;
 #[cfg(feature = "fake")]

@@ -3,6 +3,7 @@
 //! A locale's file (`ko`, `en`) writes each mail once, as a `Letter`; `templates/mail/letter.html` and `letter.txt` set it. So the two
 //! bodies cannot say different things, and a design is changed in one place.
 
+use crate::clean;
 use askama::Template;
 use billing_core::Date;
 use billing_core::billing_key::MethodLabel;
@@ -10,7 +11,6 @@ use billing_core::calendar::Period;
 use billing_core::notice::Notice;
 use billing_core::plan::Locale;
 
-mod clean;
 mod en;
 mod ko;
 #[cfg(test)]

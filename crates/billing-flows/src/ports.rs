@@ -93,14 +93,32 @@ pub enum SubscriptionChange {
 pub enum KeyChange {
     /// Puts a new row; there must be none with its user and moment of issue.
     Register(RegisteredKey),
-    /// Marks a row deleted; it must be active.
+    /// Marks a row deleted, and no default any more; it must be active.
     Delete {
         /// Whose.
         user_id: UserId,
         /// When it was issued.
         created_at: Timestamp,
     },
+    /// Marks a row as the default; it must be active.
+    MakeDefault {
+        /// Whose.
+        user_id: UserId,
+        /// When it was issued.
+        created_at: Timestamp,
+    },
+    /// Takes that mark from a row; it must have it.
+    EndDefault {
+        /// Whose.
+        user_id: UserId,
+        /// When it was issued.
+        created_at: Timestamp,
+    },
 }
+
+/// How many billing keys a transaction changes: one comes, goes or is chosen, and one was the default before. Rows that another program wrote
+/// may all say that they are; they are mended by so many at a time, far from the 100 actions that `TransactWriteItems` takes.
+pub const MAX_KEYS: usize = 10;
 
 /// What a transaction does about a checkout session.
 #[expect(clippy::large_enum_variant, reason = "one is made per checkout, and never many at once")]
@@ -124,8 +142,8 @@ pub struct Changes {
     pub invoices: Vec<(Expect, Invoice)>,
     /// The subscription.
     pub subscription: Option<SubscriptionChange>,
-    /// The billing key.
-    pub key: Option<KeyChange>,
+    /// Billing keys, each at most once. At most [`MAX_KEYS`].
+    pub keys: Vec<KeyChange>,
     /// The checkout session. Boxed: few transactions have one, and every future that commits would carry it.
     pub session: Option<Box<SessionChange>>,
     /// Events; none of their rows may exist. At most two.
@@ -142,7 +160,7 @@ pub struct Conflict {
     pub on_invoice: bool,
     /// Whether the subscription's was not.
     pub on_subscription: bool,
-    /// Whether the billing key's was not.
+    /// Whether a billing key's was not.
     pub on_key: bool,
     /// Whether the checkout session's was not.
     pub on_session: bool,

@@ -29,6 +29,14 @@ pub(crate) const ASKS_AT_ONCE: usize = 8;
 /// that did not change costs nothing.
 const MONTHS_BACK: i64 = 12;
 
+/// How many days the nightly pass compares in an ordinary night: each day is compared in so many nights, for what is undecided in the first
+/// is decided in the last, and a change may come late into a listing or an index.
+pub const NIGHTS: i64 = 7;
+
+/// How far back the nightly pass goes at most, in days, if no night was good for so long: the span that `PortOne` lists when it is told none.
+/// The first night of all goes back so far.
+pub const NIGHTS_AT_MOST: i64 = 90;
+
 /// How long a run has, before what it was to attempt and did not is an operator's matter.
 const RUN_HAS: SignedDuration = SignedDuration::from_mins(15);
 
@@ -210,7 +218,55 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         Ok(Some(cleared?.changed))
     }
 
-    /// The nightly pass: `PortOne`'s payments that were created or changed their status in `[from, until)` against our invoices, and our
+    /// The nightly pass at `now`: compares the days that are over in Seoul, from [`NIGHTS`] before the last night that got through everything.
+    /// A night that failed for a row, ran out of time or never came is so made good by the next that does, however late.
+    pub async fn nightly(&self, now: Timestamp, is_late: impl Fn() -> bool + Sync) -> Result<Reconciled, FlowError> {
+        let until = calendar::moment(calendar::date_at(now), 0);
+        let from = match self.compared_before(until).await? {
+            Some(last) => earlier(last, NIGHTS - 1).max(earlier(until, NIGHTS_AT_MOST)),
+            None => earlier(until, NIGHTS_AT_MOST),
+        };
+        let pass = self.compare(from, until, is_late).await?;
+        if pass.failed == 0 && !pass.unfinished {
+            let event = Event {
+                subject: nights_of(until),
+                id: Event::id_at(until, "compared"),
+                at: until,
+                kind: EventKind::BooksCompared,
+                cause: Cause::Reconcile(now.to_string()),
+                before: None,
+                after: None,
+                detail: Some(format!("from {from}")),
+                notice: None,
+            };
+            if self.store.record(&event).await? {
+                self.telemetry.signal(Signal::Event(EventKind::BooksCompared));
+            }
+        }
+        Ok(pass)
+    }
+
+    /// Up to when the books were compared by the last night before this one that got through: looked for among this year's and last year's.
+    async fn compared_before(&self, until: Timestamp) -> Result<Option<Timestamp>, FlowError> {
+        for subject in [nights_of(earlier(until, 1)), nights_of(earlier(until, NIGHTS_AT_MOST))] {
+            let mut last = None;
+            let mut after: Option<Cursor> = None;
+            loop {
+                let page = self.store.events_of(&subject, after.as_ref()).await?;
+                last = page.items.iter().map(|event| event.at).filter(|at| *at < until).max().max(last);
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            if last.is_some() {
+                return Ok(last);
+            }
+        }
+        Ok(None)
+    }
+
+    /// `PortOne`'s payments that were created or changed their status in `[from, until)` against our invoices, and our
     /// invoices that changed in it against `PortOne`. What can be settled is. An invoice that `PortOne` contradicts is parked; what only one
     /// of the two knows is an event and an alarm.
     ///
@@ -446,6 +502,15 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         }
         Ok(())
     }
+}
+
+/// The subject of the comparisons of a year: some 366 events, so that one request finds the last.
+fn nights_of(at: Timestamp) -> String {
+    format!("comparisons-{}", calendar::date_at(at).year())
+}
+
+fn earlier(at: Timestamp, days: i64) -> Timestamp {
+    at.checked_sub(SignedDuration::from_hours(24i64.saturating_mul(days))).unwrap_or(at)
 }
 
 /// What is compared, and why.

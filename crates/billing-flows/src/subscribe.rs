@@ -1,8 +1,9 @@
 //! Subscribe: start a subscription; register and remove the billing keys it is charged with.
 
+use crate::enrol::event_of;
 use crate::ports::{
-    Changes, Clock, CollectMessage, CommitError, Cursor, Gateway, KeyChange, KeySeen, MAX_BATCH, Queue, Signal, Store,
-    SubscriptionChange, Telemetry,
+    Changes, Clock, CollectMessage, CommitError, Cursor, Gateway, KeyChange, KeySeen, MAX_BATCH, MAX_KEYS, Queue,
+    Signal, Store, SubscriptionChange, Telemetry,
 };
 use crate::receive_webhook::Received;
 use crate::settle::MAX_ROUNDS;
@@ -50,36 +51,29 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         issued_at: Timestamp,
         cause: &Cause,
     ) -> Result<Chosen, FlowError> {
-        let Some(subscription) = self.store.subscription(key).await? else { return Ok(Chosen::Missing) };
-        if subscription.has_ended() {
-            return Ok(Chosen::Ended);
+        for _ in 0..MAX_ROUNDS {
+            let Some(subscription) = self.store.subscription(key).await? else { return Ok(Chosen::Missing) };
+            if subscription.has_ended() {
+                return Ok(Chosen::Ended);
+            }
+            let rows = self.keys_of(&key.user_id).await?;
+            let row = rows.iter().find(|row| row.created_at.as_millisecond() == issued_at.as_millisecond());
+            let Some(row) = row.filter(|row| row.status == KeyStatus::Active) else { return Ok(Chosen::NoSuchMethod) };
+            let next = subscription.with_method(&method_of(row), self.clock.now());
+            let keys = default_to(row, &rows);
+            if self.write_method(&subscription, next.as_ref(), keys, cause).await? {
+                let subscription = next.unwrap_or(subscription);
+                self.collect_now(queue, std::slice::from_ref(&subscription), &row.billing_key, cause).await?;
+                return Ok(Chosen::Done(Box::new(subscription)));
+            }
         }
-        let rows = self.keys_of(&key.user_id).await?;
-        let row = rows.iter().find(|row| row.created_at.as_millisecond() == issued_at.as_millisecond());
-        let Some(row) = row.filter(|row| row.status == KeyStatus::Active) else { return Ok(Chosen::NoSuchMethod) };
-        let method = method_of(row);
-        let now = self.clock.now();
-        let written =
-            self.change_one(&subscription, cause, |subscription| subscription.with_method(&method, now)).await?;
-        let subscription = written.unwrap_or(subscription);
-        self.collect_now(queue, std::slice::from_ref(&subscription), &row.billing_key, cause).await?;
-        Ok(Chosen::Done(Box::new(subscription)))
+        Err(FlowError::Contended)
     }
 
     /// Starts a subscription.
     pub async fn start(&self, subscription: Subscription, cause: &Cause) -> Result<(), SubscribeError> {
         let now = self.clock.now();
-        let event = Event {
-            subject: subscription.key.id.to_string(),
-            id: Event::id_at(now, &format!("{:06}", subscription.version)),
-            at: now,
-            kind: EventKind::SubscriptionStarted,
-            cause: cause.clone(),
-            before: None,
-            after: Some(subscription.state.status().to_owned()),
-            detail: None,
-            notice: None,
-        };
+        let event = event_of(&subscription, None, EventKind::SubscriptionStarted, now, cause, None);
         let changes = Changes {
             subscription: Some(SubscriptionChange::Create(subscription)),
             events: vec![event],
@@ -119,12 +113,16 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             // A key without a customer, or with one that is no user id of ours: nobody to bind it to.
             return Ok(Received::Stranger);
         };
+        let session = self.session_of(&seen).await?.filter(|session| session.user_id == user_id);
+        let locale = session.as_ref().map(|session| session.locale).unwrap_or_default();
         // Boxed: few keys name a session, and every webhook would carry its state.
-        let is_completed = Box::pin(self.complete_session_of(&seen, cause)).await?;
+        let is_completed = Box::pin(self.complete_session(session, &seen, cause)).await?;
         let subscriptions = self.subscriptions_of(&user_id).await?;
-        let is_news = self.write_key(&user_id, &seen, &subscriptions, cause).await? || is_completed;
+        let is_news = self.write_key(&user_id, &seen, &subscriptions, locale, cause).await? || is_completed;
+        let rows = self.keys_of(&user_id).await?;
+        self.keep_one_default(&rows).await?;
         // A late delivery about an older key must not displace a newer one.
-        let newest = newest_active(&self.keys_of(&user_id).await?);
+        let newest = newest_active(&rows).map(method_of);
         let Some(method) = newest.filter(|method| method.billing_key == *key) else {
             return Ok(if is_news { Received::Settled } else { Received::Known });
         };
@@ -164,16 +162,20 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         let Some(row) = keys.iter().find(|row| row.billing_key == *key) else { return Ok(Received::Stranger) };
         let subscriptions = self.subscriptions_of(&user_id).await?;
         let is_news = row.status == KeyStatus::Active;
+        let others: Vec<RegisteredKey> = keys.iter().filter(|row| row.billing_key != *key).cloned().collect();
+        let newest = newest_active(&others);
         if is_news {
             let now = self.clock.now();
             let body = NoticeBody::MethodRemoved { method: row.label(), at: now };
             let notice = notice_for(&subscriptions, body, None);
             let event = key_event(&user_id, EventKind::BillingKeyRemoved, now, row.created_at, cause, notice);
-            let change = KeyChange::Delete { user_id: user_id.clone(), created_at: row.created_at };
-            self.write_key_change(change, event).await?;
+            let mut changes = vec![KeyChange::Delete { user_id: user_id.clone(), created_at: row.created_at }];
+            if let Some(newest) = newest.filter(|_| row.is_default) {
+                changes.extend(default_to(newest, &others));
+            }
+            self.write_keys(changes, event).await?;
         }
-        let others: Vec<RegisteredKey> = keys.iter().filter(|row| row.billing_key != *key).cloned().collect();
-        let newest = newest_active(&others);
+        let newest = newest.map(method_of);
         let now = self.clock.now();
         let mut moved = false;
         for subscription in &subscriptions {
@@ -256,6 +258,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         user_id: &UserId,
         seen: &KeySeen,
         subscriptions: &[Subscription],
+        locale: Locale,
         cause: &Cause,
     ) -> Result<bool, FlowError> {
         for _ in 0..MAX_ROUNDS {
@@ -267,10 +270,10 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             let created_at = row.created_at;
             let body = NoticeBody::MethodRegistered { method: row.label(), at: seen.issued_at };
             let stated = Customer { name: seen.customer_name.clone(), email: seen.customer_email.clone(), phone: None };
-            let notice = notice_for(subscriptions, body, Some(&stated));
+            let notice = notice_for(subscriptions, body, Some((&stated, locale)));
             let now = self.clock.now();
             let event = key_event(user_id, EventKind::BillingKeyRegistered, now, created_at, cause, notice);
-            if self.write_key_change(KeyChange::Register(row), event).await? {
+            if self.write_keys(registration(row, &rows), event).await? {
                 return Ok(true);
             }
         }
@@ -278,9 +281,9 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     }
 
     /// `false` if another delivery was first.
-    async fn write_key_change(&self, change: KeyChange, event: Event) -> Result<bool, FlowError> {
+    async fn write_keys(&self, keys: Vec<KeyChange>, event: Event) -> Result<bool, FlowError> {
         let kind = event.kind;
-        let changes = Changes { key: Some(change), events: vec![event], ..Changes::default() };
+        let changes = Changes { keys, events: vec![event], ..Changes::default() };
         match self.store.commit(&changes).await {
             Ok(()) => {
                 self.telemetry.signal(Signal::Event(kind));
@@ -301,27 +304,8 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         let mut subscription = subscription.clone();
         for _ in 0..MAX_ROUNDS {
             let Some(next) = change(&subscription) else { return Ok(None) };
-            let now = self.clock.now();
-            let event = Event {
-                subject: subscription.key.id.to_string(),
-                id: Event::id_at(now, &format!("{:06}", next.version)),
-                at: now,
-                kind: EventKind::MethodReplaced,
-                cause: cause.clone(),
-                before: Some(subscription.state.status().to_owned()),
-                after: Some(next.state.status().to_owned()),
-                detail: None,
-                notice: None,
-            };
-            let write = SubscriptionChange::Write { expected: subscription.version, next: next.clone() };
-            let changes = Changes { subscription: Some(write), events: vec![event], ..Changes::default() };
-            match self.store.commit(&changes).await {
-                Ok(()) => {
-                    self.telemetry.signal(Signal::Event(EventKind::MethodReplaced));
-                    return Ok(Some(next));
-                }
-                Err(CommitError::Conflict(_)) => {}
-                Err(CommitError::Store(error)) => return Err(error.into()),
+            if self.write_subscription(&subscription, next.clone(), EventKind::MethodReplaced, cause).await? {
+                return Ok(Some(next));
             }
             match self.store.subscription(&subscription.key).await? {
                 Some(fresh) => subscription = fresh,
@@ -330,20 +314,80 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         }
         Err(FlowError::Contended)
     }
+
+    /// Writes a subscription with another method, and which keys are the default; whatever of that is news. `false` if someone else was first.
+    async fn write_method(
+        &self,
+        before: &Subscription,
+        next: Option<&Subscription>,
+        keys: Vec<KeyChange>,
+        cause: &Cause,
+    ) -> Result<bool, FlowError> {
+        let now = self.clock.now();
+        let write = |next: &Subscription| SubscriptionChange::Write { expected: before.version, next: next.clone() };
+        let event = |next| event_of(next, Some(before), EventKind::MethodReplaced, now, cause, None);
+        let events = next.map(event).into_iter().collect();
+        let changes = Changes { subscription: next.map(write), keys, events, ..Changes::default() };
+        if changes == Changes::default() {
+            return Ok(true);
+        }
+        match self.store.commit(&changes).await {
+            Ok(()) => {
+                if next.is_some() {
+                    self.telemetry.signal(Signal::Event(EventKind::MethodReplaced));
+                }
+                Ok(true)
+            }
+            Err(CommitError::Conflict(_)) => Ok(false),
+            Err(CommitError::Store(error)) => Err(error.into()),
+        }
+    }
+
+    /// Leaves the newest of several defaults: two first keys that were registered at once have no row in common that would tell the second
+    /// writer of the first. Whoever is in its way has seen both, too.
+    async fn keep_one_default(&self, rows: &[RegisteredKey]) -> Result<(), FlowError> {
+        let newest = rows.iter().filter(|row| row.is_default).max_by_key(|row| row.created_at);
+        let keys = newest.map_or_else(Vec::new, |newest| default_to(newest, rows));
+        if keys.is_empty() {
+            return Ok(());
+        }
+        match self.store.commit(&Changes { keys, ..Changes::default() }).await {
+            Ok(()) | Err(CommitError::Conflict(_)) => Ok(()),
+            Err(CommitError::Store(error)) => Err(error.into()),
+        }
+    }
 }
 
 /// A notice for a customer: in the language and to the address of the subscription, or of what the billing key was issued with.
-fn notice_for(subscriptions: &[Subscription], body: NoticeBody, stated: Option<&Customer>) -> Option<Notice> {
+fn notice_for(subscriptions: &[Subscription], body: NoticeBody, stated: Option<(&Customer, Locale)>) -> Option<Notice> {
     let known = subscriptions.iter().find(|subscription| subscription.customer.email.is_some());
-    let customer = known.map(|subscription| &subscription.customer).or(stated)?;
-    let locale = known.map_or(Locale::default(), |subscription| subscription.locale);
+    let (customer, locale) = known.map(|known| (&known.customer, known.locale)).or(stated)?;
     Some(Notice { to: customer.email.clone()?, name: customer.name.clone(), locale, body })
 }
 
 /// The customer's newest key that can be charged.
-fn newest_active(keys: &[RegisteredKey]) -> Option<Method> {
+fn newest_active(keys: &[RegisteredKey]) -> Option<&RegisteredKey> {
     let active = keys.iter().filter(|row| row.status == KeyStatus::Active);
-    active.max_by_key(|row| row.created_at).map(method_of)
+    active.max_by_key(|row| row.created_at)
+}
+
+/// What makes one of a customer's `rows`, or one that is registered beside them, the default in place of whichever is.
+fn default_to(row: &RegisteredKey, rows: &[RegisteredKey]) -> Vec<KeyChange> {
+    let place = |row: &RegisteredKey| (row.user_id.clone(), row.created_at);
+    let others = rows.iter().filter(|other| other.is_default && other.created_at != row.created_at);
+    let end =
+        others.take(MAX_KEYS - 1).map(place).map(|(user_id, created_at)| KeyChange::EndDefault { user_id, created_at });
+    let make = (!row.is_default)
+        .then(|| place(row))
+        .map(|(user_id, created_at)| KeyChange::MakeDefault { user_id, created_at });
+    make.into_iter().chain(end).collect()
+}
+
+/// What registers a key beside the customer's others.
+pub(crate) fn registration(row: RegisteredKey, others: &[RegisteredKey]) -> Vec<KeyChange> {
+    let mut changes = if row.is_default { default_to(&row, others) } else { Vec::new() };
+    changes.push(KeyChange::Register(row));
+    changes
 }
 
 /// What a subscription is charged with when it is charged with this key.
@@ -369,7 +413,8 @@ pub(crate) fn row_of(user_id: &UserId, seen: &KeySeen, others: &[RegisteredKey])
         method: seen.method,
         card: seen.card.clone(),
         paypal_email: None,
-        is_default: true,
+        // A late delivery about an older key must not displace a newer one.
+        is_default: newest_active(others).is_none_or(|newest| newest.created_at < created_at),
         status: KeyStatus::Active,
         channel_key: seen.channel_key.clone(),
         pg: seen.pg.clone(),

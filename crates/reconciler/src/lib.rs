@@ -4,7 +4,7 @@ use billing_core::Timestamp;
 use billing_core::calendar::{self, Period};
 use billing_flows::close::Closing;
 use billing_flows::ports::{Clock, Gateway, Store, Telemetry};
-use billing_flows::reconcile::Reconciled;
+use billing_flows::reconcile::{NIGHTS, Reconciled};
 use billing_flows::{Billing, FlowError};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -46,15 +46,11 @@ impl From<Month> for String {
 pub enum Task {
     /// Ask about invoices whose last attempt's end is not known.
     Hourly,
-    /// Compare the [`DAYS`] that are over, in Seoul, with `PortOne`'s payments, both ways.
+    /// Compare the days that are over, in Seoul, with `PortOne`'s payments, both ways.
     Nightly,
     /// Close the books of a month: add them up, and hold each line against `PortOne`'s.
     Close,
 }
-
-/// How many days a nightly pass compares: each day is compared in so many nights, so one that was missed, or failed for a row, is made good
-/// by the next.
-pub const DAYS: i64 = 7;
 
 /// What a task came to, as the runtime shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -81,14 +77,11 @@ where
     C: Clock,
     T: Telemetry,
 {
-    let (from, until) = days_before(event.scheduled_time);
     let pass = match event.task {
         Task::Hourly => billing.reconcile(event.scheduled_time, is_late).await?,
-        Task::Nightly => billing.compare(from, until, is_late).await?,
+        Task::Nightly => billing.nightly(event.scheduled_time, is_late).await?,
         Task::Close => {
-            let mut months =
-                event.month.map_or_else(|| vec![Period::month_at(from), yesterday(until)], |it| vec![it.0]);
-            months.dedup();
+            let months = event.month.map_or_else(|| months_compared(event.scheduled_time), |it| vec![it.0]);
             let mut books = Vec::new();
             for month in months {
                 books.push(closed(billing, month).await?);
@@ -126,13 +119,13 @@ pub fn is_late(deadline: std::time::SystemTime, now: Timestamp) -> bool {
     deadline.as_millisecond().saturating_sub(now.as_millisecond()) < MARGIN_MS
 }
 
-/// The civil days in Seoul before the one `at` lies in, from midnight to midnight.
-fn days_before(at: Timestamp) -> (Timestamp, Timestamp) {
-    let until = calendar::moment(calendar::date_at(at), 0);
-    (until.checked_sub(SignedDuration::from_hours(24 * DAYS)).unwrap_or(until), until)
-}
-
-/// The month that the day before this midnight lies in.
-fn yesterday(midnight: Timestamp) -> Period {
-    Period::month_at(midnight.checked_sub(SignedDuration::from_hours(24)).unwrap_or(midnight))
+/// The months of the days that a nightly pass compares in an ordinary night: one or two.
+fn months_compared(at: Timestamp) -> Vec<Period> {
+    let days_ago = |days: i64| {
+        let before = at.checked_sub(SignedDuration::from_hours(24i64.saturating_mul(days)));
+        Period::month_at(before.unwrap_or(at))
+    };
+    let mut months = vec![days_ago(NIGHTS), days_ago(1)];
+    months.dedup();
+    months
 }

@@ -22,6 +22,12 @@ impl Clock {
         Self::new(Reading::Real { offset: SignedDuration::ZERO, last: system_now() })
     }
 
+    /// Starts at a moment, and runs on with the real time.
+    pub fn running_from(start: Timestamp) -> Self {
+        let now = system_now();
+        Self::new(Reading::Real { offset: start.duration_since(now), last: start })
+    }
+
     /// Stands still until it is moved.
     pub fn frozen_at(now: Timestamp) -> Self {
         Self::new(Reading::Frozen(now))

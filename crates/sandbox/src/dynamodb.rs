@@ -12,6 +12,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use dynoxide::Database;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -22,8 +23,20 @@ use tokio::sync::Notify;
 /// `DynamoDB` takes requests of 16 MB.
 const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
 
+/// The operations that can say what they used.
+const METERED: [&str; 6] = ["GetItem", "Query", "Scan", "PutItem", "UpdateItem", "TransactWriteItems"];
+
 /// How many requests were made, by Lambda (the SDK's app name) and operation.
 pub type Requests = BTreeMap<(String, String), u64>;
+
+/// Request units, as DynamoDB bills them. An eventually consistent read of up to 4 KB is half a unit, so both are counted in halves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Units {
+    /// Half read units.
+    pub half_reads: u64,
+    /// Half write units, those of the indexes included.
+    pub half_writes: u64,
+}
 
 /// The database's port.
 #[derive(Debug, Clone)]
@@ -41,6 +54,7 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Counted {
     requests: Requests,
+    units: BTreeMap<String, Units>,
     feed: VecDeque<Value>,
     sequence: u64,
 }
@@ -73,6 +87,11 @@ impl Dynamo {
         self.lock().requests.clone()
     }
 
+    /// How many units were used so far, by Lambda. What a refused write used is not in its answer, and not counted.
+    pub fn units(&self) -> BTreeMap<String, Units> {
+        self.lock().units.clone()
+    }
+
     /// Takes up to `max` stream records, oldest first.
     pub fn take_records(&self, max: usize) -> Vec<Value> {
         let mut state = self.lock();
@@ -99,10 +118,60 @@ impl Dynamo {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count(&self, headers: &HeaderMap, operation: &str) {
-        let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
-        let app = agent.split(' ').find_map(|part| part.strip_prefix("app/")).unwrap_or("other");
+    fn count(&self, app: &str, operation: &str) {
         *self.lock().requests.entry((app.to_owned(), operation.to_owned())).or_default() += 1;
+    }
+
+    fn count_units(&self, app: &str, operation: &str, answer: &[u8]) {
+        let Ok(answer) = serde_json::from_slice::<Consumed>(answer) else { return };
+        let halves = answer.consumed_capacity.halves();
+        let mut state = self.lock();
+        let units = state.units.entry(app.to_owned()).or_default();
+        match operation {
+            "GetItem" | "Query" | "Scan" | "BatchGetItem" => units.half_reads += halves,
+            _ => units.half_writes += halves,
+        }
+    }
+}
+
+/// What an answer says of the capacity it has used.
+#[derive(Deserialize)]
+struct Consumed {
+    #[serde(rename = "ConsumedCapacity")]
+    consumed_capacity: Capacity,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Capacity {
+    OfOne(TableUnits),
+    OfSome(Vec<TableUnits>),
+}
+
+#[derive(Deserialize)]
+struct TableUnits {
+    #[serde(rename = "CapacityUnits")]
+    units: f64,
+}
+
+impl Capacity {
+    #[expect(clippy::float_arithmetic, reason = "DynamoDB states units with a fraction")]
+    fn halves(&self) -> u64 {
+        let units: f64 = match self {
+            Self::OfOne(table) => table.units,
+            Self::OfSome(tables) => tables.iter().map(|table| table.units).sum(),
+        };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count in steps of a half")]
+        let halves = (units * 2.0).round() as u64;
+        halves
+    }
+}
+
+/// The same request, which also asks what it used. A body that is no object is passed on as it is, and refused there.
+fn metered(body: &[u8]) -> Bytes {
+    match body.trim_ascii_end().strip_suffix(b"}") {
+        Some(open) if open.len() > 1 => [open, br#","ReturnConsumedCapacity":"TOTAL"}"#].concat().into(),
+        _ => Bytes::copy_from_slice(body),
     }
 }
 
@@ -112,8 +181,12 @@ async fn forward(State(dynamo): State<Dynamo>, headers: HeaderMap, body: Bytes) 
     }
     let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or("");
     let operation = target.rsplit('.').next().unwrap_or("").to_owned();
-    dynamo.count(&headers, &operation);
-    let mut request = dynamo.0.client.post(&dynamo.0.engine).body(body.clone());
+    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or("");
+    // Only our own clients are metered: others may ask for it themselves.
+    let app = agent.split(' ').find_map(|part| part.strip_prefix("app/")).map(str::to_owned);
+    dynamo.count(app.as_deref().unwrap_or("other"), &operation);
+    let sent = if app.is_some() && METERED.contains(&operation.as_str()) { metered(&body) } else { body.clone() };
+    let mut request = dynamo.0.client.post(&dynamo.0.engine).body(sent);
     for (name, value) in &headers {
         if name != header::HOST && name != header::CONTENT_LENGTH {
             request = request.header(name, value);
@@ -129,6 +202,9 @@ async fn forward(State(dynamo): State<Dynamo>, headers: HeaderMap, body: Bytes) 
         Err(error) => return (StatusCode::BAD_GATEWAY, error.without_url().to_string()).into_response(),
     };
     if status.is_success() {
+        if let Some(app) = app {
+            dynamo.count_units(&app, &operation, &bytes);
+        }
         for image in new_events(&operation, &body, &dynamo.0.events_table) {
             dynamo.feed(&image);
         }
@@ -183,6 +259,19 @@ fn stream_record(sequence: u64, image: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_is_asked_what_it_used_and_its_answer_counted() {
+        assert_eq!(metered(br#"{"TableName":"t"} "#), br#"{"TableName":"t","ReturnConsumedCapacity":"TOTAL"}"#[..]);
+        assert_eq!(metered(b"{}"), b"{}"[..]);
+        for (answer, halves) in [
+            (json!({ "ConsumedCapacity": { "TableName": "t", "CapacityUnits": 0.5 } }), 1),
+            (json!({ "ConsumedCapacity": [{ "CapacityUnits": 2.0 }, { "CapacityUnits": 4.0 }] }), 12),
+        ] {
+            let consumed: Consumed = serde_json::from_value(answer).unwrap();
+            assert_eq!(consumed.consumed_capacity.halves(), halves);
+        }
+    }
 
     #[test]
     fn only_rows_put_into_the_events_table_are_fed() {

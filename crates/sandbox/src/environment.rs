@@ -15,9 +15,12 @@ pub type Environment = BTreeMap<&'static str, String>;
 pub fn of(addresses: &Addresses, tables: &Tables, store_id: &StoreId, read_timeout: Duration) -> Environment {
     let (portone, aws) = (url(addresses.portone), url(addresses.aws));
     // What browsers load is on this machine, or has TLS: the configuration takes nothing else.
-    let here = |address: SocketAddr| match address.ip().is_loopback() || address.ip().is_unspecified() {
-        true => url(address),
-        false => format!("http://localhost:{}", address.port()),
+    let here = |address: SocketAddr| {
+        if address.ip().is_loopback() || address.ip().is_unspecified() {
+            url(address)
+        } else {
+            format!("http://localhost:{}", address.port())
+        }
     };
     let table = |name: &String| name.clone();
     let text = |text: &str| text.to_owned();
@@ -63,7 +66,7 @@ mod tests {
         let port = |port: u16| SocketAddr::from((Ipv4Addr::new(172, 17, 0, 1), port));
         let addresses = Addresses { api: port(1), portone: port(2), dynamodb: port(3), console: port(4), aws: port(5) };
         let environment =
-            of(&addresses, &Tables::with_prefix("sandbox"), &StoreId::new("store-1").unwrap(), Duration::from_secs(60));
+            of(&addresses, &Tables::with_prefix("sandbox"), &StoreId::new("store-1").unwrap(), Duration::from_mins(1));
         let read: Result<(Tables, PortOne, Dunning, Webhooks, Queues), _> =
             config::read(|name| environment.get(name).cloned());
         assert_eq!(read.unwrap().0, Tables::with_prefix("sandbox"));

@@ -18,7 +18,8 @@ use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Body, Request, Response, Service, service_fn};
 use reconciler::ReconcilerEvent;
 use serde_json::Value;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 impl ports::Clock for Clock {
     fn now(&self) -> jiff::Timestamp {
@@ -43,6 +44,24 @@ pub enum Function {
     Notifier,
 }
 
+impl Function {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Webhook, Self::Api, Self::Planner, Self::Worker, Self::Reconciler, Self::Notifier];
+
+    /// Its name: that of its binary, and of its clients.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::Api => "api",
+            Self::Planner => "planner",
+            Self::Worker => "worker",
+            Self::Reconciler => "reconciler",
+            Self::Notifier => "notifier",
+        }
+    }
+}
+
 /// The gateway as the sandbox's functions have it.
 pub type Gateway = PortOneGateway<SecretsManager, Clock>;
 
@@ -54,7 +73,7 @@ pub type ApiDesk = api::Desk<DynamoStore, Gateway, Clock, Tally, SqsQueue, Secre
 
 /// All functions, with their clients.
 #[derive(Debug, Clone)]
-pub struct Lambda(Arc<Functions>);
+pub struct Lambda(Arc<Functions>, Arc<Mutex<BTreeMap<&'static str, u64>>>);
 
 /// What each function has.
 #[derive(Debug)]
@@ -87,7 +106,7 @@ pub type Secret = CachedSecret<SecretsManager, Clock>;
 impl Lambda {
     /// Brings the functions together.
     pub fn new(functions: Functions) -> Self {
-        Self(Arc::new(functions))
+        Self(Arc::new(functions), Arc::default())
     }
 
     /// The time.
@@ -95,9 +114,15 @@ impl Lambda {
         self.0.clock.now()
     }
 
+    /// How often each function was invoked so far.
+    pub fn invocations(&self) -> BTreeMap<&'static str, u64> {
+        self.1.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Invokes a function with an event; an error is what Lambda would report as a failed invocation.
     pub async fn invoke(&self, function: Function, event: Value) -> anyhow::Result<Value> {
         let f = &self.0;
+        *self.1.lock().unwrap_or_else(PoisonError::into_inner).entry(function.name()).or_default() += 1;
         // The sandbox has no time limit; the limits of the deployed functions are the template's.
         let never = || false;
         Ok(match function {
@@ -105,7 +130,9 @@ impl Lambda {
                 over_http(event, |request| webhook::handle(&f.webhook, &f.webhook_queue, &f.webhook_secrets, request))
                     .await?
             }
-            Function::Api => over_http(event, |request| api::handle(&f.api, request)).await?,
+            Function::Api => {
+                over_http(event, |request| api::handle(&f.api, request, tokio::time::sleep(api::ANSWER_WITHIN))).await?
+            }
             Function::Planner => {
                 let event: PlannerEvent = serde_json::from_value(event)?;
                 let (store, queue) = &f.planner;

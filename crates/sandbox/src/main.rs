@@ -1,6 +1,7 @@
 //! The whole system on one machine.
 
 use clap::{Parser, Subcommand};
+use sandbox::cost::CostArgs;
 use sandbox::event::EventArgs;
 use sandbox::run::RunArgs;
 use sandbox::serve::ServeArgs;
@@ -19,6 +20,8 @@ struct Cli {
 enum Command {
     /// Lives through months of billing and prints the closed books; exit code 1 if they do not balance.
     Run(RunArgs),
+    /// Prints what AWS would ask for a month, line by line.
+    Cost(CostArgs),
     /// Serves the stack on five ports until it is stopped.
     Serve(ServeArgs),
     /// Prints an event of a file as if it were sent now: webhooks are signed afresh.
@@ -43,8 +46,9 @@ fn main() -> ExitCode {
 async fn obey() -> ExitCode {
     let command = Cli::parse().command;
     // A run is full of faults on purpose; their warnings are for those who ask (RUST_LOG).
-    log(if matches!(command, Command::Run(_)) { "off" } else { "warn" });
+    log(if matches!(command, Command::Run(_) | Command::Cost(_)) { "off" } else { "warn" });
     let done = match command {
+        Command::Cost(args) => sandbox::cost::cost(&args).await,
         Command::Run(args) => sandbox::run::run(&args).await,
         Command::Serve(args) => sandbox::serve::serve(&args).await.map(|()| true),
         Command::Event(args) => sandbox::event::print(&args).map(|()| true),

@@ -164,6 +164,11 @@ impl Queues {
         Ok(id)
     }
 
+    /// How many messages were ever sent.
+    pub fn sent(&self) -> u64 {
+        self.lock().next_id
+    }
+
     /// Receives up to `max` visible messages, oldest first.
     pub fn receive(&self, queue: Name, max: usize) -> Vec<Message> {
         let now = self.0.clock.now();

@@ -1,9 +1,10 @@
 //! `sandbox run`: a thousand customers, a month of billing, the closed books.
 
 use crate::books;
+use crate::clock::Clock;
 use crate::customers::{self, CreateError, NewCustomers};
-use crate::dynamodb::Requests;
 use crate::stack::{Options, Stack};
+use crate::usage::Usage;
 use billing_core::Timestamp;
 use billing_core::books::Column;
 use billing_core::calendar::{self, Period};
@@ -41,7 +42,7 @@ pub struct RunArgs {
 }
 
 /// Where a run begins: a week before a month of 31 days. Always the same, so that a seed tells all.
-const START: &str = "2026-11-24T09:00:00+09:00";
+pub(crate) const START: &str = "2026-11-24T09:00:00+09:00";
 
 /// What customers do in a realistic month. Shares of a Korean card base: most declines are soft and pass.
 const CUSTOMERS: [(&str, f64); 9] = [
@@ -72,37 +73,18 @@ const FAULTS: [(&str, f64); 11] = [
 ];
 
 /// In a run the client gives up after this long, so that a hanging `PortOne` does not make the run wait a real minute.
-const READ_TIMEOUT: Duration = Duration::from_millis(800);
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_millis(800);
 
 /// Lives through the months and prints the books. `false` if anything does not balance.
 pub async fn run(args: &RunArgs) -> anyhow::Result<bool> {
     let began = now();
     let start: Timestamp = START.parse()?;
-    let options = Options { seed: args.seed, frozen_at: Some(start), read_timeout: READ_TIMEOUT, ..Options::default() };
+    let options =
+        Options { seed: args.seed, clock: Clock::frozen_at(start), read_timeout: READ_TIMEOUT, ..Options::default() };
     let stack = Box::pin(Stack::open(options)).await?;
     let bar = Progress::new();
 
-    let mix = if args.clean { BTreeMap::new() } else { CUSTOMERS.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect() };
-    let batches = args.customers.div_ceil(500);
-    for batch in 0..batches {
-        let count = 500.min(args.customers - batch * 500);
-        let wish = NewCustomers {
-            count: Some(count),
-            mix: mix.clone(),
-            seed: args.seed + u64::from(batch),
-            ..Default::default()
-        };
-        customers::create(&stack, &wish).await.map_err(|error| match error {
-            CreateError::Wrong(message) => anyhow::anyhow!(message),
-            CreateError::Broken(error) => error,
-        })?;
-        stack.engine.come_to_rest().await?;
-        bar.show("enrolling", u64::from(batch + 1), u64::from(batches));
-    }
-    bar.line(&format!("{} customers enrolled", args.customers));
-    if !args.clean {
-        stack.portone.request_faults(&faults(args.seed))?;
-    }
+    enrol(&stack, args, &bar).await?;
     let enrolled = Usage::of(&stack);
 
     let first = Period::starting(calendar::date_at(start)).next();
@@ -138,6 +120,32 @@ pub async fn run(args: &RunArgs) -> anyhow::Result<bool> {
     let report = Report { args, stack: &stack, closings: &closings, lines: &lines, wrong: &wrong, enrolled };
     report.print(now().duration_since(began));
     Ok(report.is_balanced())
+}
+
+/// Enrols the customers, and switches on what breaks in their month.
+pub(crate) async fn enrol(stack: &Stack, args: &RunArgs, bar: &Progress) -> anyhow::Result<()> {
+    let mix = if args.clean { BTreeMap::new() } else { CUSTOMERS.iter().map(|(k, v)| ((*k).to_owned(), *v)).collect() };
+    let batches = args.customers.div_ceil(500);
+    for batch in 0..batches {
+        let count = 500.min(args.customers - batch * 500);
+        let wish = NewCustomers {
+            count: Some(count),
+            mix: mix.clone(),
+            seed: args.seed + u64::from(batch),
+            ..Default::default()
+        };
+        customers::create(stack, &wish).await.map_err(|error| match error {
+            CreateError::Wrong(message) => anyhow::anyhow!(message),
+            CreateError::Broken(error) => error,
+        })?;
+        stack.engine.come_to_rest().await?;
+        bar.show("enrolling", u64::from(batch + 1), u64::from(batches));
+    }
+    bar.line(&format!("{} customers enrolled", args.customers));
+    if !args.clean {
+        stack.portone.request_faults(&faults(args.seed))?;
+    }
+    Ok(())
 }
 
 fn faults(seed: u64) -> serde_json::Value {
@@ -188,20 +196,6 @@ async fn subscriptions(stack: &Stack) -> anyhow::Result<Vec<Subscription>> {
     Ok(all)
 }
 
-/// What was used up to a moment.
-#[derive(Debug, Clone, Default)]
-struct Usage {
-    requests: Requests,
-    calls: BTreeMap<String, u64>,
-    mails: usize,
-}
-
-impl Usage {
-    fn of(stack: &Stack) -> Self {
-        Self { requests: stack.dynamo.requests(), calls: stack.portone.calls(), mails: stack.mailbox.count() }
-    }
-}
-
 struct Report<'a> {
     args: &'a RunArgs,
     stack: &'a Stack,
@@ -219,17 +213,17 @@ impl Report<'_> {
     }
 
     fn requests(&self) -> BTreeMap<String, u64> {
-        let mut by_app: BTreeMap<String, u64> = BTreeMap::new();
-        for ((app, operation), count) in self.stack.dynamo.requests() {
-            let before = self.enrolled.requests.get(&(app.clone(), operation)).copied().unwrap_or(0);
-            *by_app.entry(app).or_default() += count - before;
-        }
-        by_app
+        let now = Usage::of(self.stack);
+        let apps: BTreeSet<&String> = now.requests.keys().map(|(app, _)| app).collect();
+        apps.into_iter().map(|app| (app.clone(), now.requests_of(app) - self.enrolled.requests_of(app))).collect()
     }
 
     fn calls(&self, operation: &str) -> u64 {
-        let before = self.enrolled.calls.get(operation).copied().unwrap_or(0);
-        self.stack.portone.calls().get(operation).copied().unwrap_or(0) - before
+        Usage::of(self.stack).calls_of(operation) - self.enrolled.calls_of(operation)
+    }
+
+    fn mails(&self) -> u64 {
+        Usage::of(self.stack).mails - self.enrolled.mails
     }
 
     fn attempts(&self) -> u64 {
@@ -258,7 +252,7 @@ impl Report<'_> {
             "customers": self.args.customers, "months": self.args.months, "seed": self.args.seed,
             "due": due, "recovered": self.closings.iter().map(|closing| closing.books.recovered).sum::<u64>(),
             "books": self.closings,
-            "mails": self.stack.mailbox.count() - self.enrolled.mails,
+            "mails": self.mails(),
             "attempts": self.attempts(), "portoneCalls": self.portone_calls(),
             "dynamodbRequests": self.requests(),
             "balanced": self.is_balanced(), "wrong": self.wrong,
@@ -290,7 +284,7 @@ impl Report<'_> {
         row("alarms", if alarms.is_empty() { "none".into() } else { alarms.join(", ") });
         let (balanced, unbalanced) = counts.closings;
         row("closings that balanced", format!("{balanced} of {}", balanced + unbalanced));
-        row("mails sent", (self.stack.mailbox.count() - self.enrolled.mails).to_string());
+        row("mails sent", self.mails().to_string());
         row("attempts", self.attempts().to_string());
         let asked = self.calls("GET /payments/{paymentId}");
         row(
@@ -344,10 +338,10 @@ fn peak_memory() -> Option<String> {
 }
 
 /// A bar on a terminal, plain lines where the output is piped.
-struct Progress(Option<ProgressBar>);
+pub(crate) struct Progress(Option<ProgressBar>);
 
 impl Progress {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         if !std::io::stderr().is_terminal() {
             return Self(None);
         }
@@ -358,7 +352,7 @@ impl Progress {
         Self(Some(bar))
     }
 
-    fn show(&self, what: &str, done: u64, of: u64) {
+    pub(crate) fn show(&self, what: &str, done: u64, of: u64) {
         match &self.0 {
             Some(bar) => {
                 bar.set_length(of);
@@ -370,14 +364,14 @@ impl Progress {
     }
 
     #[expect(clippy::print_stderr, reason = "progress is for the person who waits")]
-    fn line(&self, text: &str) {
+    pub(crate) fn line(&self, text: &str) {
         match &self.0 {
             Some(bar) => bar.suspend(|| eprintln!("{text}")),
             None => eprintln!("{text}"),
         }
     }
 
-    fn finish(&self) {
+    pub(crate) fn finish(&self) {
         if let Some(bar) = &self.0 {
             bar.finish_and_clear();
         }

@@ -1,7 +1,9 @@
 //! `sandbox serve`: the stack on five ports, until it is stopped.
 
+use crate::clock::Clock;
 use crate::stack::{API_SECRET, Options, Stack, WEBHOOK_SECRET, url};
 use crate::world::World;
+use billing_core::Timestamp;
 use clap::Args;
 use serde_json::json;
 use std::net::IpAddr;
@@ -32,6 +34,12 @@ pub struct ServeArgs {
     /// Where the state is kept; in memory if absent.
     #[arg(long)]
     data: Option<PathBuf>,
+    /// When it begins, such as 2026-12-01T10:05:00+09:00, instead of now. The clock runs on from there.
+    #[arg(long)]
+    at: Option<Timestamp>,
+    /// Writes the metrics to standard error, as the deployed functions write them to their logs.
+    #[arg(long)]
+    metrics: bool,
     /// Decides the simulator's faults and ids.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -63,7 +71,8 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         ports: [args.api_port, args.portone_port, args.dynamodb_port, args.console_port, args.aws_port],
         data: args.data.clone(),
         seed: args.seed,
-        frozen_at: None,
+        metrics: args.metrics,
+        clock: args.at.map_or_else(Clock::real, Clock::running_from),
         api_secret: args.api_secret.clone(),
         webhook_secret: args.webhook_secret.clone(),
         read_timeout: Duration::from_secs(args.read_timeout),

@@ -21,7 +21,6 @@ use billing_aws::secrets::{CachedSecret, CheckoutSecrets, SecretsManager, Webhoo
 use billing_aws::ses::SesMailer;
 use billing_aws::sqs::SqsQueue;
 use billing_aws::tables::{self, Table};
-use billing_core::Timestamp;
 use billing_core::dunning::Ladder;
 use billing_core::event::EventKind;
 use billing_core::id::StoreId;
@@ -63,8 +62,10 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// Decides faults and ids.
     pub seed: u64,
-    /// A clock that stands still from here; the real time if absent.
-    pub frozen_at: Option<Timestamp>,
+    /// The clock.
+    pub clock: Clock,
+    /// Whether the metrics are written to standard error.
+    pub metrics: bool,
     /// The API secret.
     pub api_secret: String,
     /// The webhook secret.
@@ -83,7 +84,8 @@ impl Default for Options {
             ports: [0; 5],
             data: None,
             seed: 1,
-            frozen_at: None,
+            clock: Clock::real(),
+            metrics: false,
             api_secret: API_SECRET.to_owned(),
             webhook_secret: WEBHOOK_SECRET.to_owned(),
             read_timeout: portone::DEFAULT_READ_TIMEOUT,
@@ -151,28 +153,16 @@ impl Stack {
         if let Some(dir) = &options.data {
             std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
         }
-        let clock = options.frozen_at.map_or_else(Clock::real, Clock::frozen_at);
+        let clock = options.clock.clone();
         let past = Past::open(file("engine.jsonl").as_deref(), &clock)?;
         let changed = Arc::new(Notify::new());
         let tables = Tables::with_prefix("sandbox");
         let store_id = StoreId::new("store-5a4d0b07-5b0e-4f0a-9c2e-5a11db0c5a4d")?;
         let catalogue = config::catalogue()?;
-        let tally = Tally::default();
+        let tally = Tally::new(clock.clone(), options.metrics);
 
-        let mut listeners = Vec::new();
-        for port in options.ports {
-            let bound = TcpListener::bind((options.bind, port)).await;
-            listeners.push(bound.with_context(|| format!("cannot listen on {}:{port}", options.bind))?);
-        }
-        let [api, portone_port, dynamodb_port, console_port, aws_port]: [TcpListener; 5] =
-            listeners.try_into().map_err(|_| anyhow::anyhow!("five ports were asked for"))?;
-        let addresses = Addresses {
-            api: api.local_addr()?,
-            portone: portone_port.local_addr()?,
-            dynamodb: dynamodb_port.local_addr()?,
-            console: console_port.local_addr()?,
-            aws: aws_port.local_addr()?,
-        };
+        let (addresses, [api, portone_port, dynamodb_port, console_port, aws_port]) =
+            listen(options.bind, options.ports).await?;
 
         let dynamo = Dynamo::open(file("dynamodb.sqlite").as_deref(), &tables.events, changed.clone()).await?;
         serve(dynamodb_port, dynamo.router());
@@ -251,6 +241,25 @@ impl Stack {
         serve(console_port, crate::console::router(stack.clone()));
         Ok(stack)
     }
+}
+
+/// Takes the ports, in the order of [`Addresses`].
+async fn listen(bind: IpAddr, ports: [u16; 5]) -> anyhow::Result<(Addresses, [TcpListener; 5])> {
+    let mut listeners = Vec::new();
+    for port in ports {
+        let bound = TcpListener::bind((bind, port)).await;
+        listeners.push(bound.with_context(|| format!("cannot listen on {bind}:{port}"))?);
+    }
+    let listeners: [TcpListener; 5] = listeners.try_into().map_err(|_| anyhow::anyhow!("five ports were asked for"))?;
+    let [api, portone, dynamodb, console, aws] = &listeners;
+    let addresses = Addresses {
+        api: api.local_addr()?,
+        portone: portone.local_addr()?,
+        dynamodb: dynamodb.local_addr()?,
+        console: console.local_addr()?,
+        aws: aws.local_addr()?,
+    };
+    Ok((addresses, listeners))
 }
 
 /// Makes the tables that are not there yet, all without a stream: see [`crate::dynamodb`].

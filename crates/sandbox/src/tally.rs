@@ -1,5 +1,8 @@
 //! Counts what the functions signal, where the deployed stack would have `CloudWatch` metrics.
 
+use crate::clock::Clock;
+use crate::usage::{Meter, Written};
+use billing_aws::telemetry::EmfTelemetry;
 use billing_core::calendar;
 use billing_flows::ports::{Signal, Telemetry};
 use jiff::Timestamp;
@@ -8,8 +11,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The counts. Clones are the same counts.
-#[derive(Debug, Clone, Default)]
-pub struct Tally(Arc<Mutex<Counts>>);
+#[derive(Debug, Clone)]
+pub struct Tally {
+    counts: Arc<Mutex<Counts>>,
+    /// The deployed telemetry, whose lines are counted.
+    emf: EmfTelemetry<Clock, Meter>,
+    meter: Meter,
+}
 
 /// What was counted.
 #[derive(Debug, Clone, Default)]
@@ -56,19 +64,31 @@ pub struct Run {
 }
 
 impl Tally {
+    /// Counts from nothing; with `metrics` it also writes each signal to standard error as the deployed functions write it to their logs.
+    pub fn new(clock: Clock, metrics: bool) -> Self {
+        let meter = Meter::new(metrics);
+        Self { counts: Arc::default(), emf: EmfTelemetry::new(clock, "Billing", meter.clone()), meter }
+    }
+
+    /// What the signals would have written to `CloudWatch`.
+    pub fn written(&self) -> Written {
+        self.meter.written()
+    }
+
     /// A copy of the counts.
     pub fn counts(&self) -> Counts {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl Telemetry for Tally {
     fn signal(&self, signal: Signal) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.emf.signal(signal.clone());
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         match signal {
             Signal::Charge { outcome, .. } => *counts.charges.entry(outcome).or_default() += 1,
             // A message that came back to ask was counted when it came first.
-            Signal::Collected { asks: 1.., .. } => {}
+            Signal::Collected { asks: 1.., .. } | Signal::LeftOver { .. } => {}
             Signal::Collected { run, result, skipped, .. } => {
                 if let Some(why) = skipped {
                     *counts.skipped.entry(why).or_default() += 1;
@@ -104,7 +124,6 @@ impl Telemetry for Tally {
                 counts.reconciled += settled;
                 counts.differences += differences.unwrap_or(0);
             }
-            Signal::LeftOver { .. } => {}
             Signal::Closed { balanced: true, .. } => counts.closings.0 += 1,
             Signal::Closed { balanced: false, .. } => counts.closings.1 += 1,
         }

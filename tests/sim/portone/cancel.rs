@@ -5,7 +5,7 @@
 
 use super::super::context::Journey;
 use super::super::kernel::lock;
-use super::{About, KEPT_FOR, PortOne, READ_TIMEOUT, Slot, State};
+use super::{About, Answer, KEPT_FOR, PortOne, Slot, State};
 use billing_core::Timestamp;
 use billing_core::decline::Pg;
 use billing_core::guard::Guard;
@@ -13,6 +13,24 @@ use billing_core::id::PaymentId;
 use billing_flows::ports::{CancelAnswer, CancelOrder, CancellationSeen, CancellationStatus, SeenStatus};
 use jiff::SignedDuration;
 use std::collections::BTreeMap;
+
+impl Answer for CancelAnswer {
+    fn unknown(why: &str) -> Self {
+        Self::Unknown(why.to_owned())
+    }
+
+    fn refused() -> Self {
+        Self::Refused { code: "INVALID_REQUEST".to_owned() }
+    }
+
+    fn unauthorized() -> Self {
+        Self::Unauthorized { code: "UNAUTHORIZED".to_owned() }
+    }
+
+    fn used_up() -> Option<Self> {
+        None
+    }
+}
 
 /// An order for a refund as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,34 +105,7 @@ impl PortOne {
         }
         drop(state);
         self.cx.note(|| format!("refund {} of {} ({journey:?})", wished.key, wished.amount));
-        self.travel_cancel(wished, journey, slot.clone());
-    }
-
-    fn travel_cancel(&self, wished: Wished, journey: Journey, slot: Slot<CancelAnswer>) {
-        let (there, timeout) = (self.cx.millis(5, 400), slot.clone());
-        let unknown = |why: &str| CancelAnswer::Unknown(why.to_owned());
-        let late = unknown("no answer in 60 s");
-        self.cx.kernel.after(READ_TIMEOUT, move || timeout.fill(late));
-        let refuse = |answer: CancelAnswer| {
-            let slot = slot.clone();
-            self.cx.kernel.after(there, move || slot.fill(answer));
-        };
-        match journey {
-            Journey::NeverArrives => return,
-            Journey::PageBefore => return refuse(unknown("a page, 502")),
-            Journey::Refused => return refuse(CancelAnswer::Refused { code: "INVALID_REQUEST".to_owned() }),
-            Journey::Unauthorized => return refuse(CancelAnswer::Unauthorized { code: "UNAUTHORIZED".to_owned() }),
-            Journey::PageAfter => refuse(unknown("a page, 504")),
-            Journey::Smooth | Journey::UsedUp | Journey::Stuck(_) | Journey::Slow(_) | Journey::AnswerLost => {}
-        }
-        let on_the_way = if let Journey::Stuck(seconds) = journey { SignedDuration::from_secs(seconds) } else { there };
-        let deciding = match journey {
-            Journey::Slow(seconds) => SignedDuration::from_secs(seconds),
-            _ => self.cx.millis(100, 4_000),
-        };
-        let back = if journey == Journey::AnswerLost { None } else { Some(slot) };
-        let portone = self.clone();
-        self.cx.kernel.after(on_the_way, move || portone.arrive_cancel(wished, deciding, back));
+        self.travel(journey, slot.clone(), |portone, deciding, back| portone.arrive_cancel(wished, deciding, back));
     }
 
     fn arrive_cancel(&self, wished: Wished, deciding: SignedDuration, back: Option<Slot<CancelAnswer>>) {

@@ -1,35 +1,15 @@
-//! What comes from outside, made fit to show. HTML is escaped by the templates, and JSON by [`json`]; this is about everything else.
+//! What comes from outside, made fit for a page. HTML is escaped by the templates; this is about codes, addresses and JSON, and
+//! [`billing_flows::clean`] about text.
 
+use billing_flows::clean::is_one_word;
+pub(super) use billing_flows::clean::{cut, line, name};
 use serde::Serialize;
 use thiserror::Error;
-
-/// No name that is a name is longer.
-const MAX_NAME_CHARS: usize = 60;
 
 /// An address that a page must not link to or load.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0:?} is not an address for a page: expected https://…, or http://… on this very machine, without spaces")]
 pub struct BadUrl(pub String);
-
-/// One line: control characters and line breaks become spaces, runs of spaces become one, and characters that reorder or hide text go.
-pub(super) fn line(text: &str) -> String {
-    let visible = text.chars().filter(|c| !hides(*c)).map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
-    visible.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// One line of at most `max` characters.
-pub(super) fn cut(text: &str, max: usize) -> String {
-    let line = line(text);
-    match line.char_indices().nth(max) {
-        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or("").trim_end()),
-        None => line,
-    }
-}
-
-/// A name of something: one line of bounded length.
-pub(super) fn name(text: &str) -> String {
-    cut(text, MAX_NAME_CHARS)
-}
 
 /// A code as PGs and `PortOne` write them, for a customer to quote: nothing if it could be a sentence or markup.
 pub(super) fn code(text: &str) -> Option<&str> {
@@ -40,7 +20,7 @@ pub(super) fn code(text: &str) -> Option<&str> {
 /// An address to link to: `https`, plain `http` on this very machine (the sandbox), or a path of this site. Never a script.
 pub(super) fn link(url: &str) -> Option<String> {
     let path = url.starts_with('/') && !url.starts_with("//") && !url.contains('\\');
-    (path && one_word(url) || origin(url).is_some()).then(|| url.to_owned())
+    (path && is_one_word(url) || origin(url).is_some()).then(|| url.to_owned())
 }
 
 /// The origin of an absolute address that [`link`] allows.
@@ -55,11 +35,7 @@ pub(super) fn origin(url: &str) -> Option<&str> {
     let named = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-'));
     let allowed = scheme == "https" && named || matches!(scheme, "http" | "https") && loopback;
     let end = scheme.len().saturating_add("://".len()).saturating_add(authority.len());
-    if allowed && one_word(url) { url.get(..end) } else { None }
-}
-
-fn one_word(url: &str) -> bool {
-    !url.chars().any(|c| c.is_whitespace() || c.is_control() || hides(c))
+    if allowed && is_one_word(url) { url.get(..end) } else { None }
 }
 
 /// JSON that can stand in a `<script>` element: nothing in it can end the element, open a comment or end a line of script.
@@ -79,27 +55,10 @@ pub(super) fn json(data: &impl Serialize) -> Result<String, serde_json::Error> {
     Ok(out)
 }
 
-/// Zero-width spaces, and the marks that turn the direction of text.
-fn hides(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2060}' | '\u{feff}')
-        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn a_line_is_one_line_whatever_it_was() {
-        assert_eq!(line(" a\r\nb\u{2028}c\u{202e}d\0\te "), "a b cd e");
-    }
-
-    #[test]
-    fn a_name_is_bounded() {
-        assert_eq!(name(&"가".repeat(60)), "가".repeat(60));
-        assert_eq!(name(&"가".repeat(61)), format!("{}…", "가".repeat(60)));
-    }
 
     #[test]
     fn a_code_is_a_word_of_letters_and_digits() {

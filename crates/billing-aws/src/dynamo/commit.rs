@@ -2,7 +2,9 @@
 
 use super::expression::{Expression, Guard, check, upsert};
 use super::{DynamoStore, corrupt, failed, millis, text};
-use crate::item::{BillingKeyRow, CorruptRow, EventRow, InvoiceRow, Row, SessionRow, SubscriptionRow, decode, encode};
+use crate::item::{
+    Attributes, BillingKeyRow, CorruptRow, EventRow, InvoiceRow, Row, SessionRow, SubscriptionRow, decode, encode,
+};
 use crate::tables::Table;
 use aws_sdk_dynamodb::error::{BuildError, SdkError};
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
@@ -10,7 +12,9 @@ use aws_sdk_dynamodb::types::{
     AttributeValue, CancellationReason, ConditionCheck, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
     Update,
 };
+use billing_core::Timestamp;
 use billing_core::event::Event;
+use billing_core::id::UserId;
 use billing_core::subscription::SubscriptionKey;
 use billing_flows::ports::{
     Changes, CommitError, Conflict, Expect, KeyChange, SessionChange, StoreError, SubscriptionChange,
@@ -74,7 +78,7 @@ impl DynamoStore {
         let tables = [
             (Table::Invoices, !changes.invoices.is_empty()),
             (Table::Subscriptions, changes.subscription.is_some()),
-            (Table::BillingKeys, changes.key.is_some()),
+            (Table::BillingKeys, !changes.keys.is_empty()),
             (Table::Sessions, changes.session.is_some()),
             (Table::Events, !changes.events.is_empty()),
         ];
@@ -96,7 +100,7 @@ impl DynamoStore {
         if let Some(change) = &changes.subscription {
             actions.push((Part::Subscription, self.subscription_action(change)?));
         }
-        if let Some(change) = &changes.key {
+        for change in &changes.keys {
             actions.push((Part::Key, self.key_action(change)?));
         }
         if let Some(change) = &changes.session {
@@ -143,16 +147,40 @@ impl DynamoStore {
             }
             KeyChange::Delete { user_id, created_at } => {
                 let made = Expression {
-                    key: HashMap::from([
-                        ("userId".to_owned(), text(user_id.as_str())),
-                        ("createdAt".to_owned(), millis(*created_at)),
-                    ]),
-                    update: "SET #status = :deleted".to_owned(),
+                    key: key_of(user_id, *created_at),
+                    update: "SET #status = :deleted, #default = :no".to_owned(),
                     condition: "#status = :active".to_owned(),
-                    names: HashMap::from([("#status".to_owned(), "status".to_owned())]),
+                    names: names([("#status", "status"), ("#default", "isDefault")]),
                     values: HashMap::from([
                         (":deleted".to_owned(), text("DELETED")),
                         (":active".to_owned(), text("ACTIVE")),
+                        (":no".to_owned(), AttributeValue::Bool(false)),
+                    ]),
+                };
+                self.update(table, made, false)
+            }
+            KeyChange::MakeDefault { user_id, created_at } => {
+                let made = Expression {
+                    key: key_of(user_id, *created_at),
+                    update: "SET #default = :yes".to_owned(),
+                    condition: "#status = :active".to_owned(),
+                    names: names([("#status", "status"), ("#default", "isDefault")]),
+                    values: HashMap::from([
+                        (":active".to_owned(), text("ACTIVE")),
+                        (":yes".to_owned(), AttributeValue::Bool(true)),
+                    ]),
+                };
+                self.update(table, made, false)
+            }
+            KeyChange::EndDefault { user_id, created_at } => {
+                let made = Expression {
+                    key: key_of(user_id, *created_at),
+                    update: "SET #default = :no".to_owned(),
+                    condition: "#default = :yes".to_owned(),
+                    names: names([("#default", "isDefault")]),
+                    values: HashMap::from([
+                        (":no".to_owned(), AttributeValue::Bool(false)),
+                        (":yes".to_owned(), AttributeValue::Bool(true)),
                     ]),
                 };
                 self.update(table, made, false)
@@ -176,11 +204,11 @@ impl DynamoStore {
                     key: HashMap::from([("sessionId".to_owned(), text(id.as_str()))]),
                     update: "SET #done = :done, #key = :key, #method = :method".to_owned(),
                     condition: "attribute_exists(#id) AND attribute_not_exists(#done)".to_owned(),
-                    names: HashMap::from([
-                        ("#id".to_owned(), "sessionId".to_owned()),
-                        ("#done".to_owned(), "doneAt".to_owned()),
-                        ("#key".to_owned(), "billingKey".to_owned()),
-                        ("#method".to_owned(), "method".to_owned()),
+                    names: names([
+                        ("#id", "sessionId"),
+                        ("#done", "doneAt"),
+                        ("#key", "billingKey"),
+                        ("#method", "method"),
                     ]),
                     values: HashMap::from([
                         (":done".to_owned(), millis(done.at)),
@@ -220,6 +248,14 @@ impl DynamoStore {
             .return_values_on_condition_check_failure(returned);
         Ok(TransactWriteItem::builder().update(update.build()?).build())
     }
+}
+
+fn key_of(user: &UserId, issued_at: Timestamp) -> Attributes {
+    HashMap::from([("userId".to_owned(), text(user.as_str())), ("createdAt".to_owned(), millis(issued_at))])
+}
+
+fn names<const N: usize>(names: [(&str, &str); N]) -> HashMap<String, String> {
+    names.map(|(alias, name)| (alias.to_owned(), name.to_owned())).into()
 }
 
 /// The reasons of a cancelled transaction, one for each of its actions.

@@ -76,6 +76,8 @@ macro_rules! store_contract {
             keys_are_listed_oldest_first
             a_key_is_registered_once
             a_key_is_deleted_once
+            of_keys_that_become_the_default_at_once_one_does
+            the_default_moves_between_keys_that_can_be_charged
             a_key_has_an_owner_even_when_it_is_deleted
             a_key_and_its_subscription_change_together
             // Sessions.

@@ -4,8 +4,8 @@ use super::kept;
 use super::pages::{Listing, Position, sortable};
 use super::{Faults, breathe, lock};
 use crate::ports::{
-    BookLine, Changes, CommitError, Conflict, Cursor, Expect, KeyChange, MAX_CLAIMS, NoticeClaim, Page, SessionChange,
-    Store, StoreError, SubscriptionChange,
+    BookLine, Changes, CommitError, Conflict, Cursor, Expect, KeyChange, MAX_CLAIMS, MAX_KEYS, NoticeClaim, Page,
+    SessionChange, Store, StoreError, SubscriptionChange,
 };
 use billing_core::Timestamp;
 use billing_core::billing_key::{BillingKey, KeyStatus, RegisteredKey};
@@ -239,12 +239,15 @@ fn guard_of(written: &Invoice) -> Guard {
 fn validated(changes: &Changes) -> Result<(), StoreError> {
     let invoices: BTreeSet<&PaymentId> = changes.invoices.iter().map(|(_, invoice)| &invoice.payment_id).collect();
     let events: BTreeSet<EventKey> = changes.events.iter().map(Event::key).collect();
+    let keys: BTreeSet<_> = changes.keys.iter().map(key_row).collect();
     let stale = |expected: u64, written: u64| written <= expected;
     let why = if *changes == Changes::default() {
         "an empty transaction"
-    } else if changes.invoices.len() > MAX_OF_A_KIND || changes.events.len() > MAX_OF_A_KIND {
-        "more than two invoices or events"
-    } else if invoices.len() < changes.invoices.len() || events.len() < changes.events.len() {
+    } else if changes.invoices.len() > MAX_OF_A_KIND || changes.events.len() > MAX_OF_A_KIND || keys.len() > MAX_KEYS {
+        "more than two invoices or events, or too many billing keys"
+    } else if (invoices.len(), events.len(), keys.len())
+        != (changes.invoices.len(), changes.events.len(), changes.keys.len())
+    {
         "one row twice in a transaction"
     } else if changes.invoices.iter().any(|(expect, invoice)| match expect {
         Expect::Absent => false,
@@ -258,6 +261,17 @@ fn validated(changes: &Changes) -> Result<(), StoreError> {
         return Ok(());
     };
     Err(refused("commit", why))
+}
+
+/// Which row a change of a billing key is about.
+fn key_row(change: &KeyChange) -> (UserId, Timestamp) {
+    let (user_id, created_at) = match change {
+        KeyChange::Register(RegisteredKey { user_id, created_at, .. })
+        | KeyChange::Delete { user_id, created_at }
+        | KeyChange::MakeDefault { user_id, created_at }
+        | KeyChange::EndDefault { user_id, created_at } => (user_id, created_at),
+    };
+    (user_id.clone(), kept::moment(*created_at))
 }
 
 impl Tables {
@@ -280,11 +294,14 @@ impl Tables {
             let stands = !matches!(change, SubscriptionChange::Write { .. }) || Guard::SubscriptionCondition.stands();
             self.subscriptions.get(key).map(|row| row.version) != expected && stands
         });
-        let on_key = changes.key.as_ref().is_some_and(|change| match change {
-            KeyChange::Register(row) => self.keys.contains_key(&(row.user_id.clone(), kept::moment(row.created_at))),
-            KeyChange::Delete { user_id, created_at } => {
-                let row = self.keys.get(&(user_id.clone(), kept::moment(*created_at)));
-                row.is_none_or(|row| row.status != KeyStatus::Active)
+        let on_key = changes.keys.iter().any(|change| {
+            let row = self.keys.get(&key_row(change));
+            match change {
+                KeyChange::Register(_) => row.is_some(),
+                KeyChange::Delete { .. } | KeyChange::MakeDefault { .. } => {
+                    row.is_none_or(|row| row.status != KeyStatus::Active)
+                }
+                KeyChange::EndDefault { .. } => row.is_none_or(|row| !row.is_default),
             }
         });
         let on_session = changes.session.as_deref().is_some_and(|change| match change {
@@ -329,16 +346,22 @@ impl Tables {
             }
             Some(SubscriptionChange::Check { .. }) | None => {}
         }
-        match &changes.key {
-            Some(KeyChange::Register(row)) => {
-                self.keys.insert((row.user_id.clone(), kept::moment(row.created_at)), kept::key(row));
-            }
-            Some(KeyChange::Delete { user_id, created_at }) => {
-                if let Some(row) = self.keys.get_mut(&(user_id.clone(), kept::moment(*created_at))) {
-                    row.status = KeyStatus::Deleted;
+        for change in &changes.keys {
+            let row = self.keys.entry(key_row(change));
+            match change {
+                KeyChange::Register(new) => {
+                    row.insert_entry(kept::key(new));
+                }
+                KeyChange::Delete { .. } => {
+                    row.and_modify(|row| (row.status, row.is_default) = (KeyStatus::Deleted, false));
+                }
+                KeyChange::MakeDefault { .. } => {
+                    row.and_modify(|row| row.is_default = true);
+                }
+                KeyChange::EndDefault { .. } => {
+                    row.and_modify(|row| row.is_default = false);
                 }
             }
-            None => {}
         }
         match changes.session.as_deref() {
             Some(SessionChange::Open(row)) => {

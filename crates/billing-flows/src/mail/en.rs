@@ -1,6 +1,7 @@
 //! The mails in English.
 
-use super::{Fact, Footer, Letter, Link, Next, Target, clean};
+use super::{Fact, Footer, Letter, Link, Next, Target};
+use crate::clean;
 use billing_core::billing_key::{MethodKind, MethodLabel};
 use billing_core::calendar::{Period, date_at, seoul};
 use billing_core::decline::Reason;

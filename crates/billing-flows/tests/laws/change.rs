@@ -131,6 +131,22 @@ async fn an_upgrade_that_never_arrived_comes_to_nothing_when_that_is_proved() {
 }
 
 #[tokio::test]
+async fn an_upgrade_that_never_arrived_is_sent_again_on_its_day_and_not_after() {
+    for (from, until, sent) in
+        [("2026-12-05T21:30", "2026-12-05T23:00", 2), ("2026-12-05T23:20", "2026-12-06T01:00", 1)]
+    {
+        let world = on_the_fifth().await;
+        world.go_to(from);
+        let before = world.gateway.charges().len();
+        world.gateway.next([Behaviour::UnknownNotReceived]);
+        seats(&world, 5, "key-1").await;
+        world.go_to(until);
+        world.reconcile().await;
+        assert_eq!(world.gateway.charges().len() - before, sent, "{until}");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_upgrade_is_not_tried_again_by_itself() {
     for way in [Behaviour::Refuse("INVALID_REQUEST".to_owned()), Behaviour::UsedUp] {
         let world = on_the_fifth().await;

@@ -9,7 +9,7 @@ use billing_core::calendar::Period;
 use billing_core::event::{Cause, EventKind};
 use billing_core::id::{PaymentId, SubscriptionId, UserId};
 use billing_core::money::Currency;
-use billing_core::plan::PlanType;
+use billing_core::plan::{Locale, PlanType};
 use billing_core::session::{NotOpened, Purpose, Request, Seed, Session, SessionId, Wish};
 use billing_core::subscription::{State, Subscription};
 use billing_flows::FlowError;
@@ -304,6 +304,16 @@ async fn a_key_that_was_issued_too_late_begins_nothing() {
     // It is a key of the customer's all the same.
     world.receive(&told_of_key(KeyHint::Issued, OTHER_KEY)).await.unwrap();
     assert_eq!((world.store.all_subscriptions(), world.store.all_keys().len()), (vec![], 1));
+}
+
+#[tokio::test]
+async fn a_customer_is_told_of_a_key_that_came_too_late_in_the_language_of_its_session() {
+    let world = checked_out(&Request { locale: Locale::En, ..subscribe(14) });
+    world.gateway.put_key(issued_in(&session_id(), OTHER_KEY, "2026-12-01T13:00"));
+    world.receive(&told_of_key(KeyHint::Issued, OTHER_KEY)).await.unwrap();
+    let locales: Vec<Locale> =
+        world.events().into_iter().filter_map(|event| event.notice).map(|it| it.locale).collect();
+    assert_eq!(locales, [Locale::En]);
 }
 
 #[tokio::test]

@@ -462,3 +462,65 @@ async fn each_pass_tells_what_it_came_to() {
     };
     assert_eq!(passes, [pass("hourly", 0, None), pass("nightly", 1, Some(1))]);
 }
+
+/// A night, and what has happened before it at `PortOne` alone.
+async fn night(world: &World, at: &str) -> Reconciled {
+    world.go_to(at);
+    world.billing.nightly(world.now(), || false).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_good_night_compares_the_days_of_the_last_week_again_and_no_more() {
+    for (day, settled) in [("2026-12-03T00:00", 1), ("2026-12-02T23:59", 0)] {
+        let world = World::new();
+        world.collect().await.unwrap();
+        night(&world, "2026-12-09T03:00").await;
+        world.gateway.put_payment(
+            PaymentSeen {
+                refunded: 1_000,
+                status: SeenStatus::Cancelled { paid_at: at("2026-12-01T10:00"), at: at(day) },
+                ..world.gateway_says().await
+            },
+            at(day),
+        );
+        assert_eq!(night(&world, "2026-12-10T03:00").await.settled, settled, "{day}");
+    }
+}
+
+#[tokio::test]
+async fn a_refund_is_found_by_the_first_good_night_however_many_bad_ones_came_before() {
+    let world = World::new();
+    world.collect().await.unwrap();
+    night(&world, "2026-12-02T03:00").await;
+    world.go_to("2026-12-03T15:00");
+    world.gateway.refund(&payment_id(), 10_000);
+    for day in 4..28 {
+        world.go_to(&format!("2026-12-{day:02}T03:00"));
+        world.store.faults().next("book_lines", Fault::Before);
+        world.billing.nightly(world.now(), || false).await.unwrap_err();
+    }
+    assert_eq!(night(&world, "2026-12-28T03:00").await.settled, 1);
+}
+
+#[tokio::test]
+async fn a_night_that_ran_out_of_time_is_none() {
+    let world = World::new();
+    world.collect().await.unwrap();
+    night(&world, "2026-12-02T03:00").await;
+    world.gateway.refund(&payment_id(), 10_000);
+    for day in 3..28 {
+        world.go_to(&format!("2026-12-{day:02}T03:00"));
+        assert!(world.billing.nightly(world.now(), || true).await.unwrap().unfinished);
+    }
+    assert_eq!(night(&world, "2026-12-28T03:00").await.settled, 1);
+}
+
+#[tokio::test]
+async fn a_night_of_the_new_year_goes_on_from_one_of_the_old() {
+    let world = World::new();
+    night(&world, "2026-12-20T03:00").await;
+    world.collect().await.unwrap();
+    world.gateway.refund(&payment_id(), 10_000);
+    assert_eq!(night(&world, "2027-01-01T03:00").await.settled, 1);
+    assert_eq!(world.count(EventKind::BooksCompared), 2);
+}

@@ -1,15 +1,17 @@
 //! A sandbox process under test.
 
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// A running `sandbox serve`, killed when it is dropped.
 pub(crate) struct Sandbox {
     child: Child,
     /// The line it said when it was ready.
     pub(crate) ready: Value,
+    /// What it says after that.
+    stdout: BufReader<ChildStdout>,
     client: reqwest::Client,
 }
 
@@ -40,6 +42,8 @@ impl Sandbox {
         for port in ["--api-port", "--portone-port", "--dynamodb-port", "--console-port", "--aws-port"] {
             command.args([port, "0"]);
         }
+        // Noon of a day in the middle of a month, whenever the tests run: banks are up, and no schedule is near.
+        command.args(["--at", "2026-11-18T12:00:00+09:00"]);
         // The functions give a hanging PortOne up after a second, so that no test waits a minute.
         command.args(["--read-timeout", "1"]).args(more).stdout(Stdio::piped());
         command
@@ -48,15 +52,24 @@ impl Sandbox {
     /// A process that was started, once it is ready.
     pub(crate) fn of(mut child: Child) -> Self {
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
         let ready = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
-        Self { child, ready, client: reqwest::Client::builder().no_proxy().build().unwrap() }
+        Self { child, ready, stdout, client: reqwest::Client::builder().no_proxy().build().unwrap() }
     }
 
     /// `kill -9`.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Stops it, and answers with all that it said on standard output since it was ready.
+    pub(crate) fn stop(mut self) -> String {
+        self.child.kill().unwrap();
+        let mut said = String::new();
+        self.stdout.read_to_string(&mut said).unwrap();
+        said
     }
 
     pub(crate) fn url(&self, port: &str, path: &str) -> String {
@@ -80,6 +93,22 @@ impl Sandbox {
         let path = format!("/payments/{payment_id}");
         let request = self.client.get(self.url("portone", &path)).header("authorization", authorization);
         request.send().await.unwrap().json().await.unwrap()
+    }
+
+    /// Asks the tables, as the `aws` CLI does; what DynamoDB's own API answers.
+    pub(crate) async fn dynamodb(&self, operation: &str, body: &Value) -> Value {
+        let credential = "Credential=sandbox/20261201/ap-northeast-2/dynamodb/aws4_request";
+        let request = self
+            .client
+            .post(self.url("dynamodb", "/"))
+            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-date", "20261201T010000Z")
+            .header("authorization", format!("AWS4-HMAC-SHA256 {credential}, SignedHeaders=host, Signature=0"));
+        let answer = request.body(body.to_string()).send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{operation}: {status} {text}");
+        serde_json::from_str(&text).unwrap()
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> Value {

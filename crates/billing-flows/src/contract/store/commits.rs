@@ -2,7 +2,7 @@
 
 use super::sample::{at, attempt, december, event, full_key, full_session, invoice, key, moved, opens, subscription};
 use super::sample::{checks, claimed, creates, deletes, puts, records, registers, replaces, together, writes};
-use super::sample::{on_event, on_invoice, on_key, on_subscription};
+use super::sample::{ends_default, makes_default, on_event, on_invoice, on_key, on_subscription};
 use super::{commit, conflict, race, write};
 use crate::ports::{Changes, Conflict, Store, SubscriptionChange};
 use billing_core::billing_key::RegisteredKey;
@@ -109,7 +109,7 @@ impl Charging {
         let (_, paid) = self.settlement.invoices.first().unwrap();
         let with_invoice = |part: Changes| Changes { invoices: part.invoices, ..self.settlement.clone() };
         let with_subscription = |part: Changes| Changes { subscription: part.subscription, ..self.settlement.clone() };
-        let with_key = |part: Changes| Changes { key: part.key, ..self.settlement.clone() };
+        let with_key = |part: Changes| Changes { keys: part.keys, ..self.settlement.clone() };
         let with_events = |first, second| Changes { events: vec![first, second], ..self.settlement.clone() };
 
         let before = Invoice { version: invoice.version - 1, ..invoice.clone() };
@@ -124,6 +124,8 @@ impl Charging {
             (with_subscription(writes(&stale, &staler)), on_subscription()),
             (with_key(registers(old_key)), on_key()),
             (with_key(deletes(&no_key)), on_key()),
+            (with_key(makes_default(&no_key)), on_key()),
+            (with_key(ends_default(&no_key)), on_key()),
             (with_events(old_event.clone(), event("subject", "2")), on_event()),
             (with_events(event("subject", "1"), old_event.clone()), on_event()),
         ]

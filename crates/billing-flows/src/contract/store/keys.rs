@@ -1,11 +1,11 @@
 //! Billing keys.
 
 use super::sample::{
-    after, at, bare_key, creates, deletes, event, full_key, method, on_key, records, registers, subscription, together,
-    user, writes,
+    after, at, bare_key, creates, deletes, ends_default, event, full_key, makes_default, method, on_key, records,
+    registers, subscription, together, user, writes,
 };
 use super::{conflict, race, rows, write};
-use crate::ports::Store;
+use crate::ports::{Changes, Store};
 use billing_core::billing_key::{BillingKey, KeyStatus, RegisteredKey};
 
 async fn keys_of(store: &impl Store, owner: &str) -> Vec<RegisteredKey> {
@@ -43,7 +43,39 @@ pub async fn a_key_is_deleted_once(store: &impl Store) {
     write(store, deletes(&row)).await;
     assert_eq!(conflict(store, &deletes(&row)).await, on_key);
     assert_eq!(conflict(store, &registers(&row)).await, on_key);
-    assert_eq!(keys_of(store, "user_1").await, [RegisteredKey { status: KeyStatus::Deleted, ..row }]);
+    let deleted = RegisteredKey { status: KeyStatus::Deleted, is_default: false, ..row };
+    assert_eq!(keys_of(store, "user_1").await, [deleted]);
+}
+
+/// A customer's default is taken the place of in one step; of fifty keys that come at once, one takes it.
+pub async fn of_keys_that_become_the_default_at_once_one_does(store: &impl Store) {
+    let first = full_key("user_1", "key-1", at("01T10:00:00"));
+    write(store, registers(&first)).await;
+    let next = |n: i64| full_key("user_1", &format!("key-{n}"), after(first.created_at, n));
+    let all: Vec<Changes> = (1..=50).map(|n| together([registers(&next(n)), ends_default(&first)])).collect();
+    let results = race(store, &all).await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
+    assert_eq!(results.into_iter().find(Result::is_err), Some(Err(on_key())));
+    let rows = keys_of(store, "user_1").await;
+    let defaults: Vec<bool> = rows.iter().map(|row| row.is_default).collect();
+    assert_eq!(defaults, [false, true]);
+}
+
+/// The mark goes from one to the other and back, and is not taken from a row that has none.
+pub async fn the_default_moves_between_keys_that_can_be_charged(store: &impl Store) {
+    let [old, new] =
+        ["key-1", "key-2"].map(|key| full_key("user_1", key, after(at("01T10:00:00"), i64::from(key == "key-2"))));
+    write(store, registers(&RegisteredKey { is_default: false, ..old.clone() })).await;
+    write(store, registers(&new)).await;
+    write(store, together([makes_default(&old), ends_default(&new)])).await;
+    let unmarked = RegisteredKey { is_default: false, ..new.clone() };
+    assert_eq!(keys_of(store, "user_1").await, [old.clone(), unmarked.clone()]);
+
+    assert_eq!(conflict(store, &ends_default(&new)).await, on_key());
+    write(store, together([deletes(&old), makes_default(&new)])).await;
+    let deleted = RegisteredKey { status: KeyStatus::Deleted, is_default: false, ..old.clone() };
+    assert_eq!(conflict(store, &makes_default(&old)).await, on_key());
+    assert_eq!(keys_of(store, "user_1").await, [deleted, new]);
 }
 
 /// A webhook about a key that was deleted still finds whose it was.

@@ -277,12 +277,22 @@ pub(super) fn replaces(expected: &Invoice, next: &Invoice) -> Changes {
 }
 
 pub(super) fn registers(key: &RegisteredKey) -> Changes {
-    Changes { key: Some(KeyChange::Register(key.clone())), ..Changes::default() }
+    Changes { keys: vec![KeyChange::Register(key.clone())], ..Changes::default() }
 }
 
 pub(super) fn deletes(key: &RegisteredKey) -> Changes {
     let change = KeyChange::Delete { user_id: key.user_id.clone(), created_at: key.created_at };
-    Changes { key: Some(change), ..Changes::default() }
+    Changes { keys: vec![change], ..Changes::default() }
+}
+
+pub(super) fn makes_default(key: &RegisteredKey) -> Changes {
+    let change = KeyChange::MakeDefault { user_id: key.user_id.clone(), created_at: key.created_at };
+    Changes { keys: vec![change], ..Changes::default() }
+}
+
+pub(super) fn ends_default(key: &RegisteredKey) -> Changes {
+    let change = KeyChange::EndDefault { user_id: key.user_id.clone(), created_at: key.created_at };
+    Changes { keys: vec![change], ..Changes::default() }
 }
 
 pub(super) fn records(events: &[Event]) -> Changes {
@@ -294,7 +304,7 @@ pub(super) fn together<const N: usize>(parts: [Changes; N]) -> Changes {
     parts.into_iter().fold(Changes::default(), |mut whole, part| {
         whole.invoices.extend(part.invoices);
         whole.subscription = whole.subscription.or(part.subscription);
-        whole.key = whole.key.or(part.key);
+        whole.keys.extend(part.keys);
         whole.session = whole.session.or(part.session);
         whole.events.extend(part.events);
         whole

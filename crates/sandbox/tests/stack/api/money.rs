@@ -2,6 +2,7 @@
 
 use super::contract::Call;
 use super::{User, morning, refund};
+use crate::process::Sandbox;
 use serde_json::json;
 
 #[tokio::test]
@@ -66,6 +67,53 @@ async fn refused_credentials_are_trouble_of_ours() {
     let refused = user.charge(&sandbox).send().await;
     refused.is(503, "credentials");
     assert_eq!(refused.headers["retry-after"], "300");
+}
+
+/// `PortOne` has been paid another sum than is owed, under the invoice's own name.
+async fn pays_another_sum(sandbox: &Sandbox, user: &User) -> String {
+    user.behaves(sandbox, "empty_5xx").await;
+    let unknown = user.charge(sandbox).send().await;
+    let id = unknown.is(202, "unknown")["paymentId"].as_str().unwrap().to_owned();
+    user.behaves(sandbox, "approve").await;
+    let body = json!({ "billingKey": user.billing_key, "orderName": "x", "amount": { "total": 1_000 }, "currency": "KRW",
+        "customer": { "id": user.id } });
+    let path = format!("/payments/{id}/billing-key");
+    let authorization = format!("PortOne {}", sandbox.ready["apiSecret"].as_str().unwrap());
+    let request = sandbox.http().post(sandbox.url("portone", &path)).header("authorization", authorization);
+    let answer = request.json(&body).send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap());
+    id
+}
+
+#[tokio::test]
+async fn what_portone_and_our_books_contradict_each_other_about_waits_for_a_person() {
+    let sandbox = morning().await;
+    let user = User::who_owes(&sandbox, json!({})).await;
+    let id = pays_another_sum(&sandbox, &user).await;
+    // Its webhook is heard.
+    sandbox.post("/api/clock", json!({ "advance": "PT1M" })).await;
+    assert_eq!(user.subscription(&sandbox).await["parked"], true);
+    user.charge(&sandbox).send().await.is(409, "parked");
+    user.post(&sandbox, "retry").send().await.is(409, "parked");
+    user.change(&sandbox, "pro", 5).send().await.is(409, "parked");
+    refund(&sandbox, &id, &json!({ "reason": "x" })).send().await.is(409, "parked");
+}
+
+#[tokio::test]
+async fn a_row_that_nobody_can_read_is_a_mistake_of_ours() {
+    let sandbox = morning().await;
+    let user = User::who_owes(&sandbox, json!({})).await;
+    let spoil = json!({
+        "TableName": sandbox.ready["tables"]["subscriptions"],
+        "Key": { "userId": { "S": user.id }, "subscriptionId": { "S": user.subscription } },
+        "UpdateExpression": "SET planType = :p", "ExpressionAttributeValues": { ":p": { "S": "gold" } },
+    });
+    sandbox.dynamodb("UpdateItem", &spoil).await;
+    let broken = user.charge(&sandbox).send().await;
+    broken.is(500, "internal");
+    assert!(!broken.body.to_string().contains("gold"), "{}", broken.body);
+    user.get(&sandbox, "").send().await.is(500, "internal");
+    user.cancel(&sandbox, "now").send().await.is(500, "internal");
 }
 
 #[tokio::test]

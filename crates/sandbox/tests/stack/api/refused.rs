@@ -5,6 +5,7 @@ use super::{User, bodies, field, morning, refund};
 use reqwest::Method;
 use reqwest::header::HeaderMap;
 use sandbox::apigw;
+use sandbox::clock::Clock;
 use sandbox::lambda::Function;
 use sandbox::stack::{Options, Stack};
 use serde_json::{Value, json};
@@ -139,7 +140,12 @@ async fn a_route_names_the_method_it_has() {
 
 #[tokio::test]
 async fn a_caller_whose_signature_nobody_checked_is_refused_everywhere() {
-    let stack = Box::pin(Stack::open(Options::default())).await.unwrap();
+    let stack = Box::pin(Stack::open(Options {
+        clock: Clock::frozen_at("2026-11-18T12:00:00+09:00".parse().unwrap()),
+        ..Options::default()
+    }))
+    .await
+    .unwrap();
     let user = User { id: "u".to_owned(), subscription: "s".to_owned(), billing_key: String::new() };
     let posts = bodies(&user).into_iter().chain(["resume", "retry"].map(|verb| user.path(verb)));
     let gets = ["/api/billing/subscriptions?userId=u".to_owned(), user.path(""), user.path("invoices")];

@@ -1,26 +1,31 @@
-//! What comes from outside, made fit to print. HTML is escaped by the template; this is about everything else.
+//! What comes from outside, made fit to show, in mails and on pages. HTML is escaped by the templates; this is about everything else.
 
 /// No name that is a name is longer.
-const MAX_CHARS: usize = 60;
+const MAX_NAME_CHARS: usize = 60;
 
 /// One line: control characters and line breaks become spaces, runs of spaces become one, and characters that reorder or hide text go.
-pub(super) fn line(text: &str) -> String {
+pub fn line(text: &str) -> String {
     let visible = text.chars().filter(|c| !hides(*c)).map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
     visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A name of something: one line of bounded length.
-pub(super) fn name(text: &str) -> String {
+/// One line of at most `max` characters.
+pub fn cut(text: &str, max: usize) -> String {
     let line = line(text);
-    match line.char_indices().nth(MAX_CHARS) {
+    match line.char_indices().nth(max) {
         Some((end, _)) => format!("{}…", line.get(..end).unwrap_or("").trim_end()),
         None => line,
     }
 }
 
+/// A name of something: one line of bounded length.
+pub fn name(text: &str) -> String {
+    cut(text, MAX_NAME_CHARS)
+}
+
 /// A customer's name, to be greeted by: nothing if it is empty or could be read as a link. Whoever may choose a name and an address may
 /// otherwise send strangers a link in our name.
-pub(super) fn person(text: &str) -> Option<String> {
+pub(crate) fn person(text: &str) -> Option<String> {
     let name = name(text);
     let dotted = name.as_bytes().windows(2).any(|pair| matches!(pair, [b'.', next] if next.is_ascii_alphanumeric()));
     let linkish = dotted || name.contains(['/', '@']);
@@ -28,9 +33,13 @@ pub(super) fn person(text: &str) -> Option<String> {
 }
 
 /// An address to link to: only `https`, and nothing that could end it early.
-pub(super) fn https(url: &str) -> Option<String> {
-    let sound = url.starts_with("https://") && !url.chars().any(|c| c.is_whitespace() || c.is_control() || hides(c));
-    sound.then(|| url.to_owned())
+pub(crate) fn https(url: &str) -> Option<String> {
+    (url.starts_with("https://") && is_one_word(url)).then(|| url.to_owned())
+}
+
+/// Whether nothing in it could end it early or hide: no space, no control character, no mark that turns the direction of text.
+pub fn is_one_word(text: &str) -> bool {
+    !text.chars().any(|c| c.is_whitespace() || c.is_control() || hides(c))
 }
 
 /// Zero-width spaces, and the marks that turn the direction of text.
