@@ -26,7 +26,12 @@ test-api: ## has Schemathesis call a sandbox by docs/openapi.json (SEED=1 EXAMPL
 test-lambda: ## has the built functions answer every event of events/, and watches how they start, run on and stop
 	@ARCH=$$(uname -m | sed s/aarch64/arm64/) infra/build
 	@$(CARGO) build --workspace --bin sandbox --locked
-	@$(CARGO) test --workspace --features lambda-tests/lambda --test lambda --locked $(ARGS)
+	@$(CARGO) test --workspace --features lambda-tests/lambda --test lambda --locked -- --nocapture --test-threads 1 $(ARGS)
+
+test-aws: ## deploys template.yaml on an AWS of this machine, and lives through a short month there (EACH=1: again without each permission; wants Python 3.10)
+	@ARCH=$$(uname -m | sed s/aarch64/arm64/) infra/build
+	@$(CARGO) build --workspace --bin sandbox --locked
+	@EACH=$(EACH) tests/aws/run $(ARGS)
 
 sim: ## attacks the rules in random months (SEEDS=10000 CUSTOMERS=100 FROM=random), or tells one (SEED=7)
 	@$(CARGO) run --quiet --package system-tests --bin sim -- --customers $(or $(CUSTOMERS),100) \
@@ -38,6 +43,7 @@ sandbox: ## serves the whole stack on five ports until it is stopped (ARGS="--da
 build: ## builds the functions for Lambda, and tells the size of each (ARCH=arm64, as deployed, or x86_64; wants Python 3.10 and PyPI)
 	@ARCH=$(or $(ARCH),arm64) infra/build
 
+deploy: override ARCH = arm64
 deploy: build ## deploys template.yaml, after asking for its parameters where they are not known (STAGE=dev; ARGS goes to `sam deploy`)
 	@STAGE=$(or $(STAGE),dev) infra/deploy $(ARGS)
 

@@ -181,6 +181,15 @@ class Cloud(Process):
         asked = {(it["role"], it["action"], it["resource"], it["decision"] == "Allow") for it in self.decisions()}
         return sorted(it[:3] for it in asked if it[:3] + (True,) not in asked and it[:2] not in WARMING)
 
+    def policies(self):
+        """The policy of each role of the stack: role, its name in the account, the policy's name, its document."""
+        iam = self.client("iam")
+        for role in iam.list_roles()["Roles"]:
+            if role["RoleName"].startswith(STACK):
+                for policy in iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"]:
+                    found = iam.get_role_policy(RoleName=role["RoleName"], PolicyName=policy)
+                    yield logical(role["RoleName"]), role["RoleName"], policy, found["PolicyDocument"]
+
     def stop(self):
         super().stop()
         self.mailbox.server.stop()
@@ -273,6 +282,9 @@ class Stack:
         payload = json.loads(answer["Payload"].read())
         assert "FunctionError" not in answer, (function, payload)
         return payload
+
+    def time_limit(self, function, seconds):
+        self.cloud.client("lambda").update_function_configuration(FunctionName=f"{STACK}-{function}", Timeout=seconds)
 
     def call(self, method, path, body=None, **headers):
         """A call of the customer's own backend, signed with IAM."""
