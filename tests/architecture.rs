@@ -152,3 +152,31 @@ fn no_function_asks_for_guards_that_can_be_removed() {
     let switches = guards.matches("#[cfg(all(feature = \"removable-guards\", debug_assertions))]").count();
     assert_eq!(switches, guards.matches("cfg(all(").count(), "a switch that a release build would have");
 }
+
+/// All Rust files of the workspace, in one text.
+fn sources() -> String {
+    let mut folders = vec![root().join("crates"), root().join("tests")];
+    let mut text = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+            if entry.is_dir() {
+                folders.push(entry);
+            } else if entry.extension().is_some_and(|extension| extension == "rs") {
+                text += &std::fs::read_to_string(entry).expect("a file");
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn every_test_that_the_page_on_security_names_exists() {
+    let page = std::fs::read_to_string(root().join("docs/SECURITY.md")).expect("the page");
+    let is_test =
+        |word: &&str| word.matches('_').count() > 2 && word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    let named: BTreeSet<&str> = page.split('`').skip(1).step_by(2).filter(is_test).collect();
+    assert!(named.len() > 40, "{named:?}");
+    let sources = sources();
+    let missing: Vec<&&str> = named.iter().filter(|name| !sources.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "no such tests: {missing:#?}");
+}

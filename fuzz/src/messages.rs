@@ -25,7 +25,7 @@ pub(crate) fn feed(bytes: &[u8]) {
             let event = PlannerEvent::Continue(batch);
             let planned = charger::planner::handle(&world.store, &world.queue, &world.telemetry, event, || false);
             (
-                planned.await.unwrap(),
+                planned.await.unwrap().batch,
                 bodies.iter().map(|body| is_one_of::<PlanMessage>(body) && is_from_the_start(body)).collect(),
             )
         };

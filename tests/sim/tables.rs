@@ -11,7 +11,7 @@ use billing_core::invoice::Invoice;
 use billing_core::session::{Session, SessionId};
 use billing_core::subscription::{Subscription, SubscriptionKey};
 use billing_flows::fake::{Fault, MemoryStore};
-use billing_flows::ports::{BookLine, Changes, CommitError, Cursor, NoticeClaim, Page, Store, StoreError};
+use billing_flows::ports::{BookLine, Changes, CommitError, Cursor, NoticeClaim, Page, Stop, Store, StoreError};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -94,6 +94,11 @@ impl Tables {
 }
 
 impl Store for Tables {
+    async fn stopped(&self) -> Result<Option<Stop>, StoreError> {
+        self.wire().await;
+        self.rows.stopped().await
+    }
+
     async fn subscription(&self, key: &SubscriptionKey) -> Result<Option<Subscription>, StoreError> {
         self.wire().await;
         let row = self.rows.subscription(key).await;

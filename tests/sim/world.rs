@@ -493,7 +493,7 @@ impl World {
         };
         self.invoke("planner", work, move |world, answer| {
             lock(&world.state).planners -= 1;
-            done(world, matches!(answer, Some(Ok(answer)) if answer.batch_item_failures.is_empty()));
+            done(world, matches!(answer, Some(Ok(answer)) if answer.batch.batch_item_failures.is_empty()));
         });
     }
 

@@ -302,6 +302,8 @@ fn stored(method: &str) -> BTreeSet<Permission> {
             other => panic!("an index that this test does not know: {other}"),
         });
         ("Query", index.map_or_else(|| table.clone(), |index| format!("{table}/index/{index}")))
+    } else if body.contains(".get_item()") {
+        ("GetItem", between("decode_as::<ControlRow>(Table::", ",").expect("a row that this test does not know"))
     } else {
         let action = if body.contains(".put_item()") { "PutItem" } else { "UpdateItem" };
         assert!(body.contains(".put_item()") || body.contains(".update_item()"), "what does {method} do?");

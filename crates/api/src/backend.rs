@@ -28,6 +28,7 @@ use billing_flows::enrol::OpenError;
 use billing_flows::pay::{Paying, Tried};
 use billing_flows::ports::{Clock, Cursor, Gateway, Queue, Store, StoreError, Telemetry};
 use billing_flows::refund::RefundAnswer;
+use billing_flows::stop::is_stopped;
 use billing_flows::subscribe::Chosen;
 use lambda_http::{Body, Response};
 use serde::Deserialize;
@@ -165,6 +166,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: C
         cause: &Cause,
         patience: impl Future<Output = ()>,
     ) -> Result<Response<Body>, Refusal> {
+        self.may_charge().await?;
         let paying = self.billing.pay(&self.queue, key, expected, cause);
         let Some(paying) = within(patience, paying).await else { return self.not_known_yet(key, cause).await };
         match paying? {
@@ -191,6 +193,12 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: C
                 })
             }
         }
+    }
+
+    /// Refuses what charges while an operator has stopped collecting. One `GetItem`.
+    async fn may_charge(&self) -> Result<(), Refusal> {
+        let is_stopped = is_stopped(&self.billing.store, &self.billing.telemetry, "api").await?;
+        if is_stopped { Err(Refusal::new(Kind::Stopped)) } else { Ok(()) }
     }
 
     /// The answer of what takes too long. The attempt is durable: a worker asks about it, and the same call again, too.
@@ -276,6 +284,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry, Q: Queue, R: ReadSecret, D: C
         let changed = if preview {
             self.billing.quote_change(key, body.plan_type, body.team_seats).await
         } else {
+            self.may_charge().await?;
             let changing = self.billing.change(key, body.plan_type, body.team_seats, &cause);
             match within(patience, changing).await {
                 Some(changed) => changed,

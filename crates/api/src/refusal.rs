@@ -50,6 +50,8 @@ pub enum Kind {
     NotSold,
     /// Banks are down for the night.
     BanksDown,
+    /// An operator has stopped collecting.
+    Stopped,
     /// `PortOne` refuses our credentials.
     Credentials,
     /// Trouble that may pass.
@@ -60,7 +62,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in their order.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::NotJson,
         Self::Invalid,
         Self::Forbidden,
@@ -81,6 +83,7 @@ impl Kind {
         Self::TooLarge,
         Self::NotSold,
         Self::BanksDown,
+        Self::Stopped,
         Self::Credentials,
         Self::Unavailable,
         Self::Internal,
@@ -119,6 +122,7 @@ impl Kind {
             Self::TooLarge => ("too-large", 413, "The body is too large"),
             Self::NotSold => ("not-sold", 422, "It is not sold so"),
             Self::BanksDown => ("banks-down", 503, "Korean banks are down from 23:30 to 00:30; nothing is charged"),
+            Self::Stopped => ("stopped", 503, "The operator has stopped all charges for now; nothing is charged"),
             Self::Credentials => ("credentials", 503, "PortOne refuses our credentials; the operator has been told"),
             Self::Unavailable => ("unavailable", 503, "Something that is needed does not answer; try again"),
             Self::Internal => ("internal", 500, "A mistake of ours"),
@@ -129,7 +133,7 @@ impl Kind {
     fn retry_after(self) -> Option<&'static str> {
         match self {
             Self::BanksDown => Some("3600"),
-            Self::Credentials => Some("300"),
+            Self::Credentials | Self::Stopped => Some("300"),
             Self::Unavailable | Self::UnderWay => Some("5"),
             Self::NotJson
             | Self::Invalid

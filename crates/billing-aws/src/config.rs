@@ -56,6 +56,8 @@ pub struct Tables {
     pub events: String,
     /// `TABLE_SESSIONS`.
     pub sessions: String,
+    /// `TABLE_CONTROLS`.
+    pub controls: String,
 }
 
 impl Tables {
@@ -68,6 +70,7 @@ impl Tables {
             invoices: name(Table::Invoices),
             events: name(Table::Events),
             sessions: name(Table::Sessions),
+            controls: name(Table::Controls),
         }
     }
 
@@ -79,6 +82,7 @@ impl Tables {
             Table::Invoices => &self.invoices,
             Table::Events => &self.events,
             Table::Sessions => &self.sessions,
+            Table::Controls => &self.controls,
         }
     }
 }
@@ -90,12 +94,14 @@ impl Group for Tables {
         let invoices = vars.required("TABLE_INVOICES", "billing-prod-Invoices", table_name);
         let events = vars.required("TABLE_EVENTS", "billing-prod-Events", table_name);
         let sessions = vars.required("TABLE_SESSIONS", "billing-prod-Sessions", table_name);
+        let controls = vars.required("TABLE_CONTROLS", "billing-prod-Controls", table_name);
         Some(Self {
             billing_keys: billing_keys?,
             subscriptions: subscriptions?,
             invoices: invoices?,
             events: events?,
             sessions: sessions?,
+            controls: controls?,
         })
     }
 }

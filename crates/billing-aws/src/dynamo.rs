@@ -14,7 +14,7 @@ use crate::item::{
     decode_as, encode,
 };
 use crate::sdk::{code, describe, may_pass};
-use crate::tables::{BILLING_KEY_INDEX, DUE_INDEX, MONTH_INDEX, Table, USER_INDEX};
+use crate::tables::{BILLING_KEY_INDEX, COLLECTING, DUE_INDEX, MONTH_INDEX, RUNNING, Table, USER_INDEX};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -26,7 +26,7 @@ use billing_core::id::{PaymentId, SubscriptionId, UserId};
 use billing_core::invoice::Invoice;
 use billing_core::session::{Session, SessionId};
 use billing_core::subscription::{Subscription, SubscriptionKey};
-use billing_flows::ports::{BookLine, Changes, CommitError, Cursor, NoticeClaim, Page, Store, StoreError};
+use billing_flows::ports::{BookLine, Changes, CommitError, Cursor, NoticeClaim, Page, Stop, Store, StoreError};
 use listing::{Listing, Range};
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -57,6 +57,23 @@ impl DynamoStore {
     pub async fn warm_up(&self) {
         let key = HashMap::from([("userId".to_owned(), text("-")), ("subscriptionId".to_owned(), text("-"))]);
         drop(self.client.get_item().table_name(&self.tables.subscriptions).set_key(Some(key)).send().await);
+    }
+
+    /// Stops collecting, or lets it go on; as an operator does, whom alone a stack's policies allow it. `PutItem`.
+    pub async fn order(&self, stop: Option<&Stop>, at: Timestamp) -> Result<(), StoreError> {
+        let mut row = HashMap::from([
+            ("name".to_owned(), text(COLLECTING)),
+            ("value".to_owned(), text(if stop.is_some() { "stopped" } else { RUNNING })),
+            ("at".to_owned(), millis(at)),
+        ]);
+        if let Some(stop) = stop {
+            row.insert("reason".to_owned(), text(&stop.reason));
+        }
+        let request = self.client.put_item().table_name(&self.tables.controls).set_item(Some(row));
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(failed(self.action("PutItem", Table::Controls), &error)),
+        }
     }
 
     /// What is being done, for errors.
@@ -123,7 +140,25 @@ struct OwnerRow {
     created_at: crate::item::Millis,
 }
 
+/// A row of Controls. What is not said to be running is stopped: whoever mistypes an order meant one.
+#[derive(Deserialize)]
+struct ControlRow {
+    #[serde(default)]
+    value: String,
+    #[serde(default)]
+    reason: String,
+}
+
 impl Store for DynamoStore {
+    async fn stopped(&self) -> Result<Option<Stop>, StoreError> {
+        let action = || self.action("GetItem", Table::Controls);
+        let request = self.client.get_item().table_name(&self.tables.controls).key("name", text(COLLECTING));
+        let answer = request.consistent_read(true).send().await.map_err(|error| failed(action(), &error))?;
+        let row = answer.item.map(|row| decode_as::<ControlRow>(Table::Controls, row)).transpose();
+        let row = row.map_err(|error| corrupt(action(), error))?;
+        Ok(row.filter(|row| row.value != RUNNING).map(|row| Stop { reason: row.reason }))
+    }
+
     async fn subscription(&self, key: &SubscriptionKey) -> Result<Option<Subscription>, StoreError> {
         self.get::<SubscriptionRow>(HashMap::from([
             ("userId".to_owned(), text(key.user_id.as_str())),

@@ -27,7 +27,14 @@ pub enum Table {
     Events,
     /// What customers are asked to agree to in the browser. Its rows expire by [`TTL`].
     Sessions,
+    /// What operators order: see [`COLLECTING`].
+    Controls,
 }
+
+/// The row of Controls that stops collecting while its `value` is not [`RUNNING`]. There need be none.
+pub const COLLECTING: &str = "collecting";
+/// The `value` of a control that orders nothing.
+pub const RUNNING: &str = "running";
 
 /// The attribute of Sessions by which a row expires, in epoch **seconds**. `DynamoDB` deletes such rows within some days, so that nothing may
 /// be concluded from a row's being there. The template must switch it on; the sandbox keeps its rows.
@@ -80,7 +87,8 @@ const BOOK_ATTRIBUTES: [&str; 12] = [
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::BillingKeys, Self::Subscriptions, Self::Invoices, Self::Events, Self::Sessions];
+    pub const ALL: [Self; 6] =
+        [Self::BillingKeys, Self::Subscriptions, Self::Invoices, Self::Events, Self::Sessions, Self::Controls];
 
     /// What it is called in the design, and in errors about its rows.
     pub fn name(self) -> &'static str {
@@ -90,6 +98,7 @@ impl Table {
             Self::Invoices => "Invoices",
             Self::Events => "Events",
             Self::Sessions => "Sessions",
+            Self::Controls => "Controls",
         }
     }
 
@@ -99,6 +108,7 @@ impl Table {
             Self::Invoices => ("paymentId", S),
             Self::Events => ("subject", S),
             Self::Sessions => ("sessionId", S),
+            Self::Controls => ("name", S),
         }
     }
 
@@ -106,7 +116,7 @@ impl Table {
         match self {
             Self::BillingKeys => Some(("createdAt", N)),
             Self::Subscriptions => Some(("subscriptionId", S)),
-            Self::Invoices | Self::Sessions => None,
+            Self::Invoices | Self::Sessions | Self::Controls => None,
             Self::Events => Some(("id", S)),
         }
     }
@@ -139,7 +149,7 @@ impl Table {
                     projected: Projected::Also(&BOOK_ATTRIBUTES),
                 },
             ],
-            Self::Events | Self::Sessions => Vec::new(),
+            Self::Events | Self::Sessions | Self::Controls => Vec::new(),
         }
     }
 

@@ -8,6 +8,7 @@
 //! | `Skipped` | count | `Why` | those of them that needed nothing |
 //! | `Due` | count | none | subscriptions a planner's pass handed over |
 //! | `UnfinishedPasses` | count | none | passes that left a rest to another |
+//! | `Stopped` | count | none | invocations that planned or charged nothing because an operator has stopped collecting |
 //! | `Webhooks` | count | `Result` | webhooks answered |
 //! | `Mails` | count | `Result`; `Kind` and `Result` | mails sent, failed, refused |
 //! | `Events` | count | `Kind` | events written down |
@@ -131,6 +132,9 @@ fn line(signal: Signal, namespace: &str, now_ms: i64) -> String {
             .count("Due", due, TOTAL)
             .count("UnfinishedPasses", u8::from(unfinished), TOTAL)
             .field("run", run),
+        Signal::Stopped { who, reason } => {
+            Line::new().count("Stopped", 1, TOTAL).field("function", who).field("reason", reason)
+        }
         Signal::Webhook { result } => Line::new().count("Webhooks", 1, &[&["Result"]]).field("Result", result),
         Signal::Mail { kind, result } => Line::new()
             .count("Mails", 1, &[&["Result"], &["Kind", "Result"]])
@@ -222,6 +226,7 @@ mod tests {
                 asks: 1
             },
             Signal::Planned { run: "2026-12-01T01:00:00Z".to_owned(), due: 1_000, unfinished: true },
+            Signal::Stopped { who: "worker", reason: "the PG is ill".to_owned() },
             Signal::Webhook { result: "settled" },
             Signal::Mail { kind: "receipt", result: "sent" },
             Signal::Event(EventKind::InvoicePaid),

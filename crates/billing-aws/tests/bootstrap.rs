@@ -54,6 +54,7 @@ async fn a_function_starts_with_what_its_environment_says() {
         .env("TABLE_INVOICES", tables.invoices)
         .env("TABLE_EVENTS", tables.events)
         .env("TABLE_SESSIONS", tables.sessions)
+        .env("TABLE_CONTROLS", tables.controls)
         .env("PORTONE_STORE_ID", "store-1")
         .env("PORTONE_MODE", "test")
         .env("PORTONE_API_SECRET_ID", "b/api")

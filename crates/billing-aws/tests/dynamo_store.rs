@@ -18,7 +18,7 @@ use billing_core::money::{Currency, Money};
 use billing_core::plan::{Locale, PlanType};
 use billing_core::private::Private;
 use billing_core::subscription::{Customer, Method, State, Subscription, SubscriptionKey};
-use billing_flows::ports::{Changes, CommitError, Cursor, Expect, Store, StoreError, SubscriptionChange};
+use billing_flows::ports::{Changes, CommitError, Cursor, Expect, Stop, Store, StoreError, SubscriptionChange};
 use dynoxide::Database;
 use std::collections::HashMap;
 
@@ -163,7 +163,7 @@ async fn a_missing_table_is_named() {
     let TablesError::Missing(names) = check_tables(&client, &tables()).await.unwrap_err() else {
         panic!("they are missing")
     };
-    assert_eq!(names.matches("test-").count(), 5, "{names}");
+    assert_eq!(names.matches("test-").count(), 6, "{names}");
     for _ in 0..2 {
         create_tables(&client, &tables()).await.unwrap();
     }
@@ -232,4 +232,28 @@ async fn a_window_of_no_time_has_no_books() {
     let (_, store) = open().await;
     let now = at("2026-12-01T10:00:00+09:00");
     assert!(store.book_lines(december(), now, now, None).await.unwrap().items.is_empty());
+}
+
+#[tokio::test]
+async fn collecting_is_stopped_by_whatever_an_operator_writes_but_running() {
+    let (client, store) = open().await;
+    let write = async |attributes: &[(&str, &str)]| {
+        let row = attributes.iter().map(|(name, value)| ((*name).to_owned(), AttributeValue::S((*value).to_owned())));
+        client.put_item().table_name(tables().controls).set_item(Some(row.collect())).send().await.unwrap();
+        store.stopped().await.unwrap()
+    };
+    let stop = |reason: &str| Some(Stop { reason: reason.to_owned() });
+    let name = ("name", "collecting");
+    assert_eq!(
+        write(&[name, ("value", "stopped"), ("reason", "the PG is ill"), ("at", "noon")]).await,
+        stop("the PG is ill")
+    );
+    assert_eq!(write(&[name, ("value", "running"), ("reason", "the PG is ill")]).await, None);
+    assert_eq!(write(&[name, ("value", "stop")]).await, stop(""));
+    assert_eq!(write(&[name]).await, stop(""));
+    let at = at("2026-12-01T10:00:00+09:00");
+    store.order(None, at).await.unwrap();
+    assert_eq!(store.stopped().await.unwrap(), None);
+    store.order(stop("x").as_ref(), at).await.unwrap();
+    assert_eq!(store.stopped().await.unwrap(), stop("x"));
 }

@@ -35,6 +35,7 @@ pub mod receive_webhook;
 pub mod reconcile;
 pub mod refund;
 pub mod settle;
+pub mod stop;
 pub mod subscribe;
 
 use billing_core::dunning::Ladder;

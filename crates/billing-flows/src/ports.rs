@@ -192,8 +192,18 @@ pub enum NoticeClaim {
     Missing,
 }
 
+/// An operator's order to stop collecting: until it is taken back nothing is planned and nothing is charged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// Why, in the operator's words. It is logged, so it must name nobody.
+    pub reason: String,
+}
+
 /// The tables.
 pub trait Store: Send + Sync {
+    /// The operator's order to stop collecting, if it stands. `GetItem`, consistent.
+    fn stopped(&self) -> impl Future<Output = Result<Option<Stop>, StoreError>> + Send;
+
     /// One subscription. `GetItem`, consistent.
     fn subscription(
         &self,
@@ -676,6 +686,13 @@ pub enum Signal {
         due: u64,
         /// Whether it left a rest to another pass.
         unfinished: bool,
+    },
+    /// Nothing was planned or charged, because an operator has stopped collecting.
+    Stopped {
+        /// Who found it so: `planner`, `worker`, `api`.
+        who: &'static str,
+        /// Why, in the operator's words.
+        reason: String,
     },
     /// A webhook was answered.
     Webhook {

@@ -5,7 +5,8 @@ use billing_core::Timestamp;
 use billing_flows::FlowError;
 use billing_flows::plan_run::{Planned, plan_run, plan_shard};
 use billing_flows::ports::{PlanMessage, Queue, Store, Telemetry};
-use serde::Deserialize;
+use billing_flows::stop::is_stopped;
+use serde::{Deserialize, Serialize};
 
 /// What invokes the planner.
 #[derive(Debug, Deserialize)]
@@ -22,9 +23,18 @@ pub enum PlannerEvent {
 }
 
 /// What the planner answers: the runtime shows it, SQS reads it.
-pub type PlannerAnswer = SqsBatchResponse;
+#[derive(Debug, Default, Serialize)]
+pub struct PlannerAnswer {
+    /// The continuations that are to be delivered again.
+    #[serde(flatten)]
+    pub batch: SqsBatchResponse,
+    /// Whether a tick planned nothing because an operator has stopped collecting. SQS is told what it knows and no more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
+}
 
-/// Plans. A tick that fails is delivered again by the Scheduler; a continuation by SQS.
+/// Plans. A tick that fails is delivered again by the Scheduler; a continuation by SQS. While collecting is stopped nothing is planned, and the
+/// rests of runs are dropped: what is due stays due. One `GetItem` more for each invocation.
 pub async fn handle<S: Store, Q: Queue, T: Telemetry>(
     store: &S,
     queue: &Q,
@@ -32,7 +42,12 @@ pub async fn handle<S: Store, Q: Queue, T: Telemetry>(
     event: PlannerEvent,
     is_late: impl Fn() -> bool,
 ) -> Result<PlannerAnswer, FlowError> {
-    let mut answer = SqsBatchResponse::default();
+    let mut answer = PlannerAnswer::default();
+    if is_stopped(store, telemetry, "planner").await? {
+        tracing::warn!("collecting is stopped: nothing is planned");
+        answer.stopped = matches!(event, PlannerEvent::Tick { .. });
+        return Ok(answer);
+    }
     match event {
         PlannerEvent::Tick { scheduled_time } => {
             let planned = plan_run(store, queue, telemetry, scheduled_time, &is_late).await?;
@@ -50,7 +65,7 @@ pub async fn handle<S: Store, Q: Queue, T: Telemetry>(
                 };
                 if let Err(error) = planned {
                     tracing::error!(message_id = id, error, "a shard could not be planned; it will be delivered again");
-                    answer.add_failure(id);
+                    answer.batch.add_failure(id);
                 }
             }
         }

@@ -3,6 +3,7 @@
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use billing_flows::collect::Collected;
 use billing_flows::ports::{Clock, CollectMessage, Gateway, Queue, Store, Telemetry};
+use billing_flows::stop::is_stopped;
 use billing_flows::{Billing, FlowError};
 use futures::FutureExt;
 use futures::future::join_all;
@@ -14,7 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 ///
 /// A message whose body is not ours, whose work failed, or whose work panicked is reported as failed and delivered again; after the queue's
 /// last delivery it is kept in the dead-letter queue, under an alarm. Once `PortOne` has refused our credentials, the messages of the batch
-/// that have not begun are given back unbegun.
+/// that have not begun are given back unbegun. While an operator has stopped collecting, messages are dropped untouched: what they are about stays
+/// due, and the first run after that plans it. Whether it is so is read once for the batch (one `GetItem`); if it cannot be read, all are given
+/// back.
 pub async fn handle<S, G, C, T, Q>(billing: &Billing<S, G, C, T>, queue: &Q, batch: SqsEvent) -> SqsBatchResponse
 where
     S: Store,
@@ -23,6 +26,21 @@ where
     T: Telemetry,
     Q: Queue,
 {
+    let mut answer = SqsBatchResponse::default();
+    match is_stopped(&billing.store, &billing.telemetry, "worker").await {
+        Ok(false) => {}
+        Ok(true) => {
+            tracing::warn!(messages = batch.records.len(), "collecting is stopped: messages are dropped, and stay due");
+            return answer;
+        }
+        Err(error) => {
+            tracing::error!(%error, "nobody knows whether collecting is stopped; the batch will be delivered again");
+            for record in batch.records {
+                answer.add_failure(record.message_id.unwrap_or_default());
+            }
+            return answer;
+        }
+    }
     let stopped = AtomicBool::new(false);
     let fates = join_all(batch.records.into_iter().map(|record| {
         let stopped = &stopped;
@@ -43,7 +61,6 @@ where
         }
     }))
     .await;
-    let mut answer = SqsBatchResponse::default();
     for id in fates.into_iter().flatten() {
         answer.add_failure(id);
     }

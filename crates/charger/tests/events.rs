@@ -16,7 +16,7 @@ use billing_flows::fake::{
     Behaviour, Fault, ManualClock, MemoryQueue, MemoryStore, QueueMessage, Recorder, ScriptedGateway,
 };
 use billing_flows::plan_run::run_id;
-use billing_flows::ports::{Clock, CollectMessage, PlanMessage};
+use billing_flows::ports::{Clock, CollectMessage, PlanMessage, Signal, Stop};
 use billing_flows::{Billing, Settings};
 use charger::planner::{self, PlannerEvent};
 use charger::worker;
@@ -360,4 +360,60 @@ fn a_pass_is_late_ten_seconds_before_its_end_and_not_before() {
     assert!(!planner::is_late(deadline, at("09:59:50")));
     assert!(planner::is_late(deadline, at("09:59:51")));
     assert!(planner::is_late(deadline, now()));
+}
+
+fn stop() -> Stop {
+    Stop { reason: "the PG is ill".to_owned() }
+}
+
+fn stopped_signals(world: &World) -> usize {
+    world.telemetry.signals().iter().filter(|signal| matches!(signal, Signal::Stopped { .. })).count()
+}
+
+#[tokio::test]
+async fn while_collecting_is_stopped_a_tick_plans_nothing_and_says_so() {
+    let world = World::of(5);
+    world.store.put_stop(Some(stop()));
+    let event: PlannerEvent = serde_json::from_value(json!({ "scheduledTime": "2026-12-01T01:00:00Z" })).unwrap();
+    let answer = planner::handle(&world.store, &world.queue, &world.telemetry, event, || false).await.unwrap();
+    assert_eq!(serde_json::to_value(&answer).unwrap(), json!({ "batchItemFailures": [], "stopped": true }));
+    assert_eq!((world.queue.messages().len(), stopped_signals(&world)), (0, 1));
+
+    let rest = PlanMessage { run: run_id(now()), now: now(), shard: 0, after: None };
+    let event: PlannerEvent = serde_json::from_value(records([serde_json::to_string(&rest).unwrap()])).unwrap();
+    let answer = planner::handle(&world.store, &world.queue, &world.telemetry, event, || false).await.unwrap();
+    assert_eq!(serde_json::to_value(&answer).unwrap(), json!({ "batchItemFailures": [] }));
+    assert!(world.queue.messages().is_empty());
+}
+
+#[tokio::test]
+async fn while_collecting_is_stopped_a_worker_drops_its_messages_untouched_and_the_next_run_makes_them_again() {
+    let world = World::of(10);
+    world.store.put_stop(Some(stop()));
+    assert_eq!(world.work((0..10).map(message)).await, [] as [&str; 0]);
+    assert_eq!((world.gateway.charges(), world.store.all_invoices()), (vec![], vec![]));
+    // It was read once for the batch, and nothing else was.
+    assert_eq!(world.store.requests().into_iter().collect::<Vec<_>>(), [("stopped", 1)]);
+    assert_eq!(stopped_signals(&world), 1);
+    world.store.put_stop(None);
+    world.plan(json!({ "scheduledTime": "2026-12-01T01:00:00Z" })).await;
+    let bodies = world.queue.drain().into_iter().map(|message| match message {
+        QueueMessage::Collect(message) => serde_json::to_string(&message).unwrap(),
+        QueueMessage::Plan(_) => panic!("no continuation"),
+    });
+    world.work(bodies).await;
+    assert_eq!(world.paid(), 10);
+}
+
+#[tokio::test]
+async fn nobody_is_charged_while_nobody_knows_whether_collecting_is_stopped() {
+    let world = World::of(3);
+    for fault in [Fault::Before, Fault::Refused] {
+        world.store.faults().next("stopped", fault);
+        assert_eq!(world.work((0..3).map(message)).await, ["m0", "m1", "m2"]);
+        world.store.faults().next("stopped", fault);
+        let event: PlannerEvent = serde_json::from_value(json!({ "scheduledTime": "2026-12-01T01:00:00Z" })).unwrap();
+        planner::handle(&world.store, &world.queue, &world.telemetry, event, || false).await.unwrap_err();
+    }
+    assert_eq!((world.gateway.charges(), world.queue.messages().len()), (vec![], 0));
 }

@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use billing_core::calendar::Period;
+use billing_flows::ports::{Stop, Store};
 use jiff::{Span, Timestamp, Zoned};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -64,6 +65,7 @@ pub fn router(stack: Stack) -> Router {
         .route("/api/events", get(events))
         .route("/api/books", get(books))
         .route("/api/queues", get(queues))
+        .route("/api/controls", get(controls).post(set_controls))
         .route("/api/triggers/{name}", post(trigger))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(stack)
@@ -211,6 +213,38 @@ async fn settle_pending(State(stack): State<Stack>, body: String) -> Answer {
 async fn queues(State(stack): State<Stack>) -> Json<Value> {
     let (waiting, dead) = stack.queues.depth();
     Json(json!({ "waiting": waiting, "deadLetters": dead }))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Collecting {
+    Running,
+    Stopped,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Controls {
+    collecting: Collecting,
+    #[serde(default)]
+    reason: String,
+}
+
+async fn controls(State(stack): State<Stack>) -> Answer {
+    Ok(Json(match stack.console.store.stopped().await.map_err(anyhow::Error::from)? {
+        Some(stop) => json!({ "collecting": "stopped", "reason": stop.reason }),
+        None => json!({ "collecting": "running" }),
+    }))
+}
+
+async fn set_controls(state: State<Stack>, body: String) -> Answer {
+    let wish: Controls = read(&body)?;
+    let stop = match wish.collecting {
+        Collecting::Running => None,
+        Collecting::Stopped => Some(Stop { reason: wish.reason }),
+    };
+    state.console.store.order(stop.as_ref(), state.clock.now()).await.map_err(anyhow::Error::from)?;
+    controls(state).await
 }
 
 #[derive(Debug, Default, Deserialize)]

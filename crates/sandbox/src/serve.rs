@@ -111,6 +111,7 @@ fn announce(stack: &Stack, args: &ServeArgs) {
             "invoices": stack.tables.invoices,
             "events": stack.tables.events,
             "sessions": stack.tables.sessions,
+            "controls": stack.tables.controls,
         },
     });
     println!("{ready}");

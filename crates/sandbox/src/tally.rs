@@ -26,6 +26,8 @@ pub struct Counts {
     pub runs: BTreeMap<String, Run>,
     /// Attempts that ended so, by outcome.
     pub charges: BTreeMap<&'static str, u64>,
+    /// Invocations that found collecting stopped, by function.
+    pub stopped: BTreeMap<&'static str, u64>,
     /// Webhooks by what was done with them.
     pub webhooks: BTreeMap<&'static str, u64>,
     /// Mails by (notice, result).
@@ -112,6 +114,7 @@ impl Telemetry for Tally {
                 run.period = period.unwrap_or_default();
                 run.due += due;
             }
+            Signal::Stopped { who, .. } => *counts.stopped.entry(who).or_default() += 1,
             Signal::Webhook { result } => *counts.webhooks.entry(result).or_default() += 1,
             Signal::Mail { kind, result } => *counts.mails.entry((kind, result)).or_default() += 1,
             Signal::Event(kind) => {

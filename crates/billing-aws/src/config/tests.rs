@@ -12,6 +12,7 @@ fn good() -> HashMap<&'static str, &'static str> {
         ("TABLE_INVOICES", "b-Invoices"),
         ("TABLE_EVENTS", "b-Events"),
         ("TABLE_SESSIONS", "b-Sessions"),
+        ("TABLE_CONTROLS", "b-Controls"),
         ("PORTONE_STORE_ID", "store-1"),
         ("PORTONE_MODE", "live"),
         ("PORTONE_API_SECRET_ID", "b/api"),
@@ -105,7 +106,7 @@ fn a_function_reads_only_what_it_needs() {
         ("QUEUE_PLAN_URL", "https://sqs.ap-northeast-2.amazonaws.com/1/plan"),
     ]);
     assert!(read_all::<Queues>(&vars).is_ok());
-    assert_eq!(read_all::<(Tables, Queues)>(&vars).unwrap_err().0.len(), 5);
+    assert_eq!(read_all::<(Tables, Queues)>(&vars).unwrap_err().0.len(), 6);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::pages::{Listing, Position, sortable};
 use super::{Faults, breathe, lock};
 use crate::ports::{
     BookLine, Changes, CommitError, Conflict, Cursor, Expect, KeyChange, MAX_CLAIMS, MAX_KEYS, NoticeClaim, Page,
-    SessionChange, Store, StoreError, SubscriptionChange,
+    SessionChange, Stop, Store, StoreError, SubscriptionChange,
 };
 use billing_core::Timestamp;
 use billing_core::billing_key::{BillingKey, KeyStatus, RegisteredKey};
@@ -59,6 +59,7 @@ struct Tables {
     invoices: BTreeMap<PaymentId, Invoice>,
     keys: BTreeMap<(UserId, Timestamp), RegisteredKey>,
     sessions: BTreeMap<SessionId, Session>,
+    stop: Option<Stop>,
     events: BTreeMap<EventKey, EventRow>,
 }
 
@@ -172,6 +173,11 @@ impl MemoryStore {
     /// Puts an event, neither claimed nor mailed, whatever was there.
     pub fn put_event(&self, row: &Event) {
         lock(&self.tables).events.insert(row.key(), EventRow::new(row));
+    }
+
+    /// Stops collecting, or lets it go on.
+    pub fn put_stop(&self, stop: Option<Stop>) {
+        lock(&self.tables).stop = stop;
     }
 
     async fn request<T: Send, E: From<StoreError> + Send>(
@@ -395,6 +401,10 @@ impl Tables {
 }
 
 impl Store for MemoryStore {
+    async fn stopped(&self) -> Result<Option<Stop>, StoreError> {
+        self.request("stopped", |tables| Ok(tables.stop.clone())).await
+    }
+
     async fn subscription(&self, key: &SubscriptionKey) -> Result<Option<Subscription>, StoreError> {
         self.request("subscription", |tables| Ok(tables.subscriptions.get(key).cloned())).await
     }

@@ -21,6 +21,7 @@ mod pay;
 mod plan_run;
 mod reconcile;
 mod refund;
+mod stop;
 mod store_faults;
 mod subscribe;
 mod twice;

@@ -22,6 +22,7 @@ use billing_flows::notify::{Notified, notify};
 use billing_flows::plan_run::{plan_run, plan_shard};
 use billing_flows::ports::{Clock, CollectMessage, Gateway, KeySeen, Mode, PaymentSeen, SeenStatus};
 use billing_flows::receive_webhook::{Hint, KeyHint, PaymentHint, Received, Webhook};
+use billing_flows::stop::is_stopped;
 use billing_flows::{Billing, FlowError, Settings};
 use jiff::SignedDuration;
 use std::future::Future;
@@ -115,6 +116,9 @@ impl World {
 
     /// A planner's tick now, its continuations, and workers for all that it finds. What fails is left to the next run.
     pub(crate) async fn run(&self) -> Vec<Result<Collected, FlowError>> {
+        if is_stopped(&self.store, &self.telemetry, "planner").await.unwrap_or(true) {
+            return Vec::new();
+        }
         drop(plan_run(&self.store, &self.queue, &self.telemetry, self.clock.now(), || false).await);
         self.work_off().await
     }
@@ -124,7 +128,7 @@ impl World {
         let mut collected = Vec::new();
         loop {
             let messages = self.queue.drain();
-            if messages.is_empty() {
+            if messages.is_empty() || is_stopped(&self.store, &self.telemetry, "worker").await.unwrap_or(true) {
                 return collected;
             }
             for message in messages {

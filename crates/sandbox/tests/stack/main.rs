@@ -8,4 +8,5 @@ mod kills;
 mod ledger;
 mod process;
 mod refusals;
+mod secrecy;
 mod survival;

@@ -167,6 +167,8 @@ pub async fn what_was_never_written_is_not_there(store: &impl Store) {
     assert_eq!(store.subscription(&key("nobody", "sub_1")).await.unwrap(), None);
     assert_eq!(store.invoice(&PaymentId::new("invNOTHING").unwrap()).await.unwrap(), None);
     assert_eq!(store.key_owner(&BillingKey::new("nothing")).await.unwrap(), None);
+    // And nobody has stopped collecting.
+    assert_eq!(store.stopped().await.unwrap(), None);
     assert!(rows(async |after| store.subscriptions_of(&nobody, after).await.unwrap()).await.is_empty());
     assert!(rows(async |after| store.invoices_of(&nobody, after).await.unwrap()).await.is_empty());
     assert!(rows(async |after| store.keys_of(&nobody, after).await.unwrap()).await.is_empty());

@@ -117,6 +117,29 @@ async fn a_row_that_nobody_can_read_is_a_mistake_of_ours() {
 }
 
 #[tokio::test]
+async fn while_an_operator_has_stopped_collecting_nothing_is_charged_and_then_it_is() {
+    let sandbox = morning().await;
+    let (changer, paid) = User::who_paid(&sandbox, json!({})).await;
+    let user = User::who_owes(&sandbox, json!({})).await;
+    let stop = json!({ "collecting": "stopped", "reason": "the PG is ill" });
+    assert_eq!(sandbox.post("/api/controls", stop.clone()).await, stop);
+    let refused = user.charge(&sandbox).send().await;
+    refused.is(503, "stopped");
+    assert_eq!(refused.headers["retry-after"], "300");
+    user.post(&sandbox, "retry").send().await.is(503, "stopped");
+    changer.change(&sandbox, "pro", 5).send().await.is(503, "stopped");
+    changer.quote(&sandbox, "pro", 5).send().await.is(200, "quoted");
+    refund(&sandbox, &paid, &json!({ "reason": "x", "amount": 1_000 })).send().await.is(200, "succeeded");
+    // Runs come and go.
+    sandbox.post("/api/clock", json!({ "advance": "P2D" })).await;
+    assert!(user.invoices(&sandbox).await.is_empty());
+    sandbox.post("/api/controls", json!({ "collecting": "running" })).await;
+    assert_eq!(sandbox.get("/api/controls").await, json!({ "collecting": "running" }));
+    sandbox.post("/api/clock", json!({ "advance": "P1D" })).await;
+    assert_eq!(user.invoices(&sandbox).await[0]["status"], "paid");
+}
+
+#[tokio::test]
 async fn while_banks_are_down_nothing_is_charged() {
     let sandbox = morning().await;
     let (changer, _) = User::who_paid(&sandbox, json!({})).await;
