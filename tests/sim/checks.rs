@@ -316,11 +316,9 @@ fn refunds(world: &World, invoices: &[Invoice]) {
                 let is_right = match &told.answer {
                     RefundAnswer::Succeeded { .. } => is_done,
                     RefundAnswer::Failed { .. } | RefundAnswer::Refused { .. } => !is_done,
-                    RefundAnswer::Lost | RefundAnswer::No(_) => true,
-                    RefundAnswer::Requested
-                    | RefundAnswer::Unknown
-                    | RefundAnswer::NoSuchPayment
-                    | RefundAnswer::KeyReused => false,
+                    // And what could not be given back yet is given back to a caller who repeats the wish once there is something.
+                    RefundAnswer::Lost | RefundAnswer::No(_) | RefundAnswer::NoSuchPayment => true,
+                    RefundAnswer::Requested | RefundAnswer::Unknown | RefundAnswer::KeyReused => false,
                 };
                 if !is_right {
                     cx.violation(format!(

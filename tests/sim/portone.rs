@@ -636,6 +636,7 @@ impl State {
         let seen = PaymentSeen {
             payment_id: sent.payment_id.clone(),
             status,
+            billing_key: Some(sent.billing_key.clone()),
             amount: Charged::from(sent.amount),
             refunded: 0,
             chargeback: false,

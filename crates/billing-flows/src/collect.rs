@@ -136,9 +136,10 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             let now = self.clock.now().max(due_by);
             let subscription = match demand {
                 Demand::WhenDue => subscription,
-                Demand::Now => subscription.brought_forward(now),
+                Demand::Now(_) => subscription.brought_forward(now),
             };
             let round = match subscription.due(now) {
+                Due::Collect(period) if !demand.is_for(period) => Some(Collected::Skipped(Skip::NotDue)),
                 Due::Nothing => Some(Collected::Skipped(Skip::NotDue)),
                 Due::End => self.end_period(&subscription, now, cause).await?,
                 Due::Collect(period) => self.collect_period(subscription, period, now, cause, demand).await?,
@@ -162,7 +163,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     ) -> Result<Option<Collected>, FlowError> {
         let wanted = |invoice: Invoice| match demand {
             Demand::WhenDue => invoice,
-            Demand::Now => invoice.brought_forward(now),
+            Demand::Now(_) => invoice.brought_forward(now),
         };
         let opened = Invoice::open(&subscription, period, &self.settings.store_id, &self.settings.catalogue, now)?;
         // A subscription that has failed before has an invoice; a new period's is opened by claiming its first attempt.
@@ -660,7 +661,17 @@ impl Advanced {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Demand {
     WhenDue,
-    Now,
+    /// This period and no other: once it is paid, by whomever, the wish is fulfilled, though the next may be due already.
+    Now(Period),
+}
+
+impl Demand {
+    fn is_for(self, period: Period) -> bool {
+        match self {
+            Self::WhenDue => true,
+            Self::Now(wanted) => wanted == period,
+        }
+    }
 }
 
 /// Whether an attempt `PortOne` knows nothing of may be sent again.

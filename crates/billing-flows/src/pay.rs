@@ -96,7 +96,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         if expected.is_some_and(|expected| expected != owed) {
             return Ok(Paying::Differs { owed });
         }
-        match Box::pin(self.collect_due(key, self.clock.now(), cause, Demand::Now)).await? {
+        match Box::pin(self.collect_due(key, self.clock.now(), cause, Demand::Now(period))).await? {
             Collected::Skipped(Skip::BanksDown) => return Ok(Paying::BanksDown),
             Collected::Settled(_) | Collected::Ended | Collected::Skipped(_) => {}
         }

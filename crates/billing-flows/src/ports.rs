@@ -452,6 +452,8 @@ pub struct PaymentSeen {
     pub payment_id: PaymentId,
     /// Its status.
     pub status: SeenStatus,
+    /// What was charged, if `PortOne` says so: of the attempt that it shows.
+    pub billing_key: Option<BillingKey>,
     /// What it was for.
     pub amount: Charged,
     /// What was given back so far, in minor units.

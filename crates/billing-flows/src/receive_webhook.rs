@@ -231,7 +231,7 @@ pub(crate) fn facts_of(seen: &PaymentSeen, invoice: &Invoice) -> Vec<Fact> {
             [paid(seen, *paid_at)].into_iter().chain(ours).chain([given_back]).collect()
         }
         SeenStatus::Failed { at, decline } => attempt
-            .filter(|a| is_of(a, invoice, *at) || !Guard::FailureOfThisAttempt.stands())
+            .filter(|a| is_of(a, invoice, seen, *at) || !Guard::FailureOfThisAttempt.stands())
             .map(|a| Fact::Declined { attempt: a.number, decline: decline.clone() })
             .into_iter()
             .collect(),
@@ -259,9 +259,15 @@ fn taken_at_its_word(what: PaymentHint, at: Timestamp, invoice: &Invoice) -> Vec
 /// How far `PortOne`'s clock and ours may differ. Lambda's are kept within a second; this leaves room for one that is not.
 pub(crate) const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-/// Whether a failure is the last attempt's, and not the one's before: it happened after that attempt began, or so little before that clocks
-/// may differ by it; and nearer to its beginning than to the end of the one before.
-fn is_of(attempt: &Attempt, invoice: &Invoice, failed_at: Timestamp) -> bool {
+/// Whether a failure is the last attempt's, and not the one's before: it is of the method that was charged, and it happened after that attempt
+/// began, or so little before that clocks may differ by it; and nearer to its beginning than to the end of the one before.
+///
+/// A new method is tried at once, when no clock can tell two attempts apart; two with one method lie
+/// [`APART`](billing_core::invoice::APART).
+fn is_of(attempt: &Attempt, invoice: &Invoice, seen: &PaymentSeen, failed_at: Timestamp) -> bool {
+    if seen.billing_key.as_ref().is_some_and(|key| *key != attempt.method.billing_key) {
+        return false;
+    }
     let before = invoice.attempts.iter().rev().nth(1).and_then(|before| before.ended_at);
     let half = before.map_or(CLOCK_SKEW, |ended| attempt.started_at.duration_since(ended) / 2);
     attempt.started_at.duration_since(failed_at) < half.min(CLOCK_SKEW)

@@ -29,6 +29,7 @@ pub(super) fn payment(payment: &Payment) -> Result<PaymentSeen, AskError> {
     Ok(PaymentSeen {
         payment_id,
         status: status(payment, &done, refunded),
+        billing_key: payment.billing_key.as_ref().map(|key| BillingKey::new(key.expose())),
         amount: Charged { minor: payment.amount.total, currency: payment.currency.as_str().to_owned() },
         refunded,
         cancellations: payment.cancellations.iter().map(cancellation).collect(),

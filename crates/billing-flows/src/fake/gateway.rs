@@ -555,6 +555,7 @@ impl Books {
         let seen = PaymentSeen {
             payment_id: charge.payment_id.clone(),
             status,
+            billing_key: Some(charge.billing_key.clone()),
             amount: charge.amount.into(),
             refunded: 0,
             chargeback: false,

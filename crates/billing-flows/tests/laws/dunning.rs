@@ -10,7 +10,9 @@ use billing_core::calendar;
 use billing_core::event::EventKind;
 use billing_core::subscription::Subscription;
 use billing_flows::fake::{Behaviour, QueueMessage};
+use billing_flows::ports::{PaymentSeen, SeenStatus};
 use billing_flows::receive_webhook::{KeyHint, PaymentHint, Received};
+use jiff::SignedDuration;
 
 fn days(world: &World) -> Vec<(i8, i8)> {
     let seoul = |at: billing_core::Timestamp| at.to_zoned(calendar::seoul());
@@ -308,4 +310,19 @@ async fn a_whole_town_is_dunned_each_by_their_own_ladder() {
     world.live_until("2026-12-10T00:00").await;
     let ended = world.store.all_subscriptions().iter().filter(|row| row.state.status() == "expired").count();
     assert_eq!((ended, world.gateway.approvals().len(), world.mailer.sent().len()), (10, 30, 30 + 10 * 4));
+}
+
+#[tokio::test]
+async fn the_decline_of_an_old_method_is_not_held_against_a_new_one_however_clocks_differ() {
+    let world = stolen().await;
+    let declined = world.gateway_says().await;
+    world.gateway.script_key(&BillingKey::new(OTHER_KEY), Behaviour::UnknownNotReceived);
+    issue(&world, OTHER_KEY, "2026-12-01T10:00").await;
+    world.work_off().await;
+    let SeenStatus::Failed { decline, .. } = declined.status.clone() else { panic!("{declined:?}") };
+    let status = SeenStatus::Failed { at: world.now() + SignedDuration::from_secs(10), decline };
+    world.gateway.put_payment(PaymentSeen { status, ..declined }, world.now());
+    world.receive(&told(PaymentHint::Failed)).await.unwrap();
+    assert_eq!((world.statuses(), world.attempts_sent()), (("unknown", "past_due"), vec![1, 2]));
+    assert_eq!(world.notices(), ["payment_failed"]);
 }

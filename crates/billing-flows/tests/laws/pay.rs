@@ -172,6 +172,21 @@ async fn the_same_key_twice_at_once_makes_one_attempt_also_where_it_is_declined(
 }
 
 #[tokio::test]
+async fn the_same_key_twice_at_once_pays_one_period_also_where_the_next_is_due_already() {
+    interleave_everywhere(
+        || {
+            let world = World::new();
+            world.go_to("2027-01-05T12:00");
+            world
+        },
+        async |world| drop(pay(world, "key-1").await),
+        async |world| drop(pay(world, "key-1").await),
+        async |world, told| assert_eq!(world.gateway.charges().len(), 1, "{told}"),
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_key_that_is_gone_is_answered_as_a_decline() {
     let world = World::new();
     world.gateway.delete_key(&billing_core::billing_key::BillingKey::new(FIRST_KEY));

@@ -404,6 +404,7 @@ pub(crate) fn seen(status: SeenStatus) -> PaymentSeen {
     PaymentSeen {
         payment_id: payment_id(),
         status,
+        billing_key: None,
         amount: won(30_000).into(),
         refunded: 0,
         chargeback: false,
