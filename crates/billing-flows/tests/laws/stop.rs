@@ -5,15 +5,15 @@ use billing_core::event::EventKind;
 use billing_flows::ports::{Signal, Stop};
 use billing_flows::stop::is_stopped;
 
-fn stop() -> Option<Stop> {
-    Some(Stop { reason: "the PG is ill".to_owned() })
+fn stop() -> Stop {
+    Stop { reason: "the PG is ill".to_owned() }
 }
 
 #[tokio::test]
 async fn what_fell_due_while_collecting_was_stopped_is_collected_when_it_goes_on() {
     let world = World::with((0..20).map(customer));
     let before = world.tables();
-    world.store.put_stop(stop());
+    world.store.put_stop(Some(stop()));
     world.live_until("2026-12-04T09:00").await;
     assert_eq!((world.tables(), world.gateway.charges()), (before, vec![]));
     world.store.put_stop(None);
@@ -27,7 +27,7 @@ async fn messages_that_were_on_their_way_when_it_was_stopped_are_made_again_by_t
     billing_flows::plan_run::plan_run(&world.store, &world.queue, &world.telemetry, world.now(), || false)
         .await
         .unwrap();
-    world.store.put_stop(stop());
+    world.store.put_stop(Some(stop()));
     assert!(world.work_off().await.is_empty());
     assert!(world.queue.messages().is_empty());
     world.store.put_stop(None);
@@ -40,7 +40,7 @@ async fn messages_that_were_on_their_way_when_it_was_stopped_are_made_again_by_t
 async fn a_ladder_that_was_stopped_on_goes_on_and_skips_no_rung() {
     let world = World::where_charges(decline(SOFT));
     world.run().await;
-    world.store.put_stop(stop());
+    world.store.put_stop(Some(stop()));
     world.live_until("2026-12-10T09:00").await;
     assert_eq!(world.attempts_sent(), [1]);
     world.store.put_stop(None);
@@ -52,7 +52,7 @@ async fn a_ladder_that_was_stopped_on_goes_on_and_skips_no_rung() {
 async fn an_end_that_nobody_knows_is_asked_about_all_the_same() {
     let world = World::where_charges(billing_flows::fake::Behaviour::UnknownButPaid);
     world.run().await;
-    world.store.put_stop(stop());
+    world.store.put_stop(Some(stop()));
     world.live_until("2026-12-01T12:00").await;
     world.assert_paid_once("by the reconciler");
 }
@@ -61,7 +61,7 @@ async fn an_end_that_nobody_knows_is_asked_about_all_the_same() {
 async fn whoever_finds_it_stopped_says_so_and_why() {
     let world = World::new();
     assert!(!is_stopped(&world.store, &world.telemetry, "planner").await.unwrap());
-    world.store.put_stop(stop());
+    world.store.put_stop(Some(stop()));
     assert!(is_stopped(&world.store, &world.telemetry, "planner").await.unwrap());
     let said = Signal::Stopped { who: "planner", reason: "the PG is ill".to_owned() };
     assert_eq!(world.telemetry.signals(), [said]);
