@@ -23,6 +23,12 @@ pub fn name(text: &str) -> String {
     cut(text, MAX_NAME_CHARS)
 }
 
+/// A code as PGs and `PortOne` write them, to quote or to log: nothing if it could be a sentence, an address or markup.
+pub fn code(text: &str) -> Option<&str> {
+    let sound = (1..=64).contains(&text.len());
+    (sound && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))).then_some(text)
+}
+
 /// A customer's name, to be greeted by: nothing if it is empty or could be read as a link. Whoever may choose a name and an address may
 /// otherwise send strangers a link in our name.
 pub(crate) fn person(text: &str) -> Option<String> {
@@ -62,6 +68,16 @@ mod tests {
         assert_eq!(name("김민지"), "김민지");
         assert_eq!(name(&"가".repeat(60)), "가".repeat(60));
         assert_eq!(name(&"가".repeat(61)), format!("{}…", "가".repeat(60)));
+    }
+
+    #[test]
+    fn a_code_is_a_word_of_letters_and_digits() {
+        for right in ["PGProviderError", "PAY_PROCESS_CANCELED", "8186", "a.b-c"] {
+            assert_eq!(code(right), Some(right));
+        }
+        for wrong in ["", "a b", "<b>", "카드", "a\"b", &"x".repeat(65)] {
+            assert_eq!(code(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

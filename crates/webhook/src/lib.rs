@@ -13,6 +13,7 @@
 use billing_aws::secrets::{ReadSecret, SecretError, WebhookSecrets};
 use billing_core::billing_key::BillingKey;
 use billing_core::id::{PaymentId, StoreId};
+use billing_flows::clean;
 use billing_flows::ports::{Clock, Gateway, Queue, Signal, Store, Telemetry};
 use billing_flows::receive_webhook::{Hint, KeyHint, PaymentHint, Received, Webhook};
 use billing_flows::{Billing, FlowError};
@@ -119,7 +120,7 @@ where
     let event = verified.parse().map_err(Refusal::NotAnEvent)?;
     let Some(webhook) = understand(verified.id(), event, &billing.settings.store_id) else { return Ok("ignored") };
     if let Hint::Unknown { kind } = &webhook.hint {
-        tracing::info!(kind = kind.chars().take(100).collect::<String>(), "a webhook of an unknown type");
+        tracing::info!(kind = clean::code(kind).unwrap_or("(no word)"), "a webhook of an unknown type");
     }
     billing.receive_webhook(queue, &webhook).await.map(Received::name).map_err(Refusal::Flow)
 }

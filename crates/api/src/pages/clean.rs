@@ -1,8 +1,8 @@
-//! What comes from outside, made fit for a page. HTML is escaped by the templates; this is about codes, addresses and JSON, and
+//! What comes from outside, made fit for a page. HTML is escaped by the templates; this is about addresses and JSON, and
 //! [`billing_flows::clean`] about text.
 
 use billing_flows::clean::is_one_word;
-pub(super) use billing_flows::clean::{cut, line, name};
+pub(super) use billing_flows::clean::{code, cut, line, name};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -10,12 +10,6 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0:?} is not an address for a page: expected https://…, or http://… on this very machine, without spaces")]
 pub struct BadUrl(pub String);
-
-/// A code as PGs and `PortOne` write them, for a customer to quote: nothing if it could be a sentence or markup.
-pub(super) fn code(text: &str) -> Option<&str> {
-    let sound = (1..=64).contains(&text.len());
-    (sound && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))).then_some(text)
-}
 
 /// An address to link to: `https`, plain `http` on this very machine (the sandbox), or a path of this site. Never a script.
 pub(super) fn link(url: &str) -> Option<String> {
@@ -59,16 +53,6 @@ pub(super) fn json(data: &impl Serialize) -> Result<String, serde_json::Error> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn a_code_is_a_word_of_letters_and_digits() {
-        for right in ["PGProviderError", "PAY_PROCESS_CANCELED", "8186", "a.b-c"] {
-            assert_eq!(code(right), Some(right));
-        }
-        for wrong in ["", "a b", "<b>", "카드", "a\"b", &"x".repeat(65)] {
-            assert_eq!(code(wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn only_https_the_own_site_and_the_own_machine_are_linked_to() {
