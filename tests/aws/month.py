@@ -232,7 +232,7 @@ class Month(unittest.TestCase):
 STATEMENT = re.compile(r"^ {14}- Effect: Allow\n {16}Action: (.*)\n {16}Resource: (.*)\n", re.MULTILINE)
 
 
-@unittest.skipUnless(os.environ.get("EACH"), "EACH=1 lives a month for each statement that is taken away: ten minutes")
+@unittest.skipUnless(os.environ.get("EACH"), "EACH=1 lives a month for each statement that is taken away: five minutes")
 class EachStatement(unittest.TestCase):
     """The month cannot be lived through without any one statement of any role."""
 
