@@ -64,7 +64,6 @@ fn every_event() -> BTreeSet<String> {
 const PAID: &str = "invF4WHK5AWFTE3NIDYQ77E3ZVJNUU742ZI";
 
 #[tokio::test]
-#[expect(clippy::print_stdout, reason = "what is left out is said")]
 async fn every_event_gets_its_right_answer() {
     if banks_are_down() {
         println!("SKIPPED: the events of events/; banks are down in Seoul, and nothing is charged");

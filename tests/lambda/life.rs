@@ -18,7 +18,6 @@ const INVOCATIONS: usize = 10_000;
 const MAX_INIT: Duration = Duration::from_secs(5);
 
 #[tokio::test]
-#[expect(clippy::print_stdout, reason = "the figures are for the reader")]
 async fn a_cold_start_is_fast_and_small() {
     let sandbox = Sandbox::start();
     println!("{:<12} {:>10} {:>14} {:>10} {:>10}", "function", "init", "first answer", "second", "peak");
