@@ -33,8 +33,10 @@ OWN_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 # What functions ask for only to open their connections, without regard to the answer; so it is not granted.
 WARMING = {
-    ("NotifierRole", "dynamodb:GetItem"), ("NotifierRole", "ses:GetAccount"), ("PlannerRole", "dynamodb:GetItem"),
-    ("PlannerRole", "sqs:GetQueueAttributes"),
+    ("NotifierRole", "dynamodb:GetItem", "table/billing-test-Subscriptions"),
+    ("NotifierRole", "ses:GetAccount", "*"),
+    ("PlannerRole", "dynamodb:GetItem", "table/billing-test-Subscriptions"),
+    ("PlannerRole", "sqs:GetQueueAttributes", "billing-test-collect"),
 }
 
 # How long anything is waited for. Nothing here takes long; the machine may be busy.
@@ -179,7 +181,7 @@ class Cloud(Process):
     def denied(self):
         """What a role asked for and may not. (A resource's own policy, which none here has, is asked, too, and never allows.)"""
         asked = {(it["role"], it["action"], it["resource"], it["decision"] == "Allow") for it in self.decisions()}
-        return sorted(it[:3] for it in asked if it[:3] + (True,) not in asked and it[:2] not in WARMING)
+        return sorted(it[:3] for it in asked if it[:3] + (True,) not in asked and (*it[:2], it[2].split(":")[-1]) not in WARMING)
 
     def policies(self):
         """The policy of each role of the stack: role, its name in the account, the policy's name, its document."""

@@ -64,6 +64,7 @@ class Month(unittest.TestCase):
         cls.addClassCleanup(cls.portone.stop)
         cls.cloud = Cloud(work)
         cls.addClassCleanup(cls.cloud.stop)
+        cls.addClassCleanup(lambda: setattr(cls, "denied", cls.cloud.denied()))
         cls.stack = Stack(cls.cloud, cls.portone, cls.change)
         # As an operator pastes the stack's output into PortOne's console.
         cls.portone.console("/api/portone/webhook-url", {"url": f"{cls.stack.url}/api/portone/billing-webhook"})
@@ -251,6 +252,7 @@ class EachStatement(unittest.TestCase):
                 result.failfast = True
                 unittest.defaultTestLoader.loadTestsFromTestCase(deprived).run(result)
                 self.assertFalse(result.wasSuccessful())
+                self.assertEqual({it[0] for it in deprived.denied}, {role}, "it fails for want of that")
 
 
 def listed(one_or_many):

@@ -35,6 +35,7 @@ pub fn of(addresses: &Addresses, tables: &Tables, store_id: &StoreId, read_timeo
         ("TABLE_INVOICES", table(&tables.invoices)),
         ("TABLE_EVENTS", table(&tables.events)),
         ("TABLE_SESSIONS", table(&tables.sessions)),
+        ("TABLE_CONTROLS", table(&tables.controls)),
         ("PORTONE_STORE_ID", store_id.to_string()),
         ("PORTONE_MODE", text("test")),
         ("PORTONE_API_SECRET_ID", text(API_SECRET_ID)),
