@@ -176,7 +176,8 @@ impl Subscription {
             State::Active { next: None } => return Err(ChangeRefusal::Free),
             State::Active { next: Some(next) } => next,
         };
-        if let Some(upgrade) = self.wishes.upgrade.filter(|_| Guard::OneUpgrade.stands()) {
+        // It would be refused below, for an upgrade under way is due; this says why.
+        if let Some(upgrade) = self.wishes.upgrade {
             return Err(ChangeRefusal::UpgradeUnderWay(upgrade));
         }
         if self.cancel_at_period_end {

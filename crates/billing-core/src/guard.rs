@@ -76,9 +76,7 @@ pub enum Guard {
     UpgradeIntent,
     /// The payment id of an upgrade is derived from (store, subscription, month, number), so whoever clears it up finds it.
     UpgradeId,
-    /// While an upgrade is undecided, no other is begun.
-    OneUpgrade,
-    /// Nothing is changed once a bill falls due: what is billed is what is had.
+    /// Nothing is changed once a bill falls due, or while an upgrade is under way: what is billed is what is had.
     BillFirst,
     /// A caller's key finds the upgrade that was begun for it.
     ChangeOnce,
@@ -88,7 +86,7 @@ pub enum Guard {
 
 impl Guard {
     /// Every guard.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 37] = [
         Self::DerivedId,
         Self::ClaimCondition,
         Self::SettleCondition,
@@ -123,7 +121,6 @@ impl Guard {
         Self::UnknownRefund,
         Self::UpgradeIntent,
         Self::UpgradeId,
-        Self::OneUpgrade,
         Self::BillFirst,
         Self::ChangeOnce,
         Self::PayOnce,

@@ -324,5 +324,5 @@ async fn the_decline_of_an_old_method_is_not_held_against_a_new_one_however_cloc
     world.gateway.put_payment(PaymentSeen { status, ..declined }, world.now());
     world.receive(&told(PaymentHint::Failed)).await.unwrap();
     assert_eq!((world.statuses(), world.attempts_sent()), (("unknown", "past_due"), vec![1, 2]));
-    assert_eq!(world.notices(), ["payment_failed"]);
+    assert_eq!(world.notices(), ["payment_failed", "method_registered"]);
 }
