@@ -356,6 +356,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_paid_uncollectible_or_void_is_settled_and_nothing_else() {
+        let books = Books::of(&STATUSES.map(|status| won(status, 1_000))).unwrap();
+        assert_eq!((books.due(), books.unsettled()), (10, 5));
+        assert_eq!(Books::of(&[won("paid", 1)]).unwrap().unsettled(), 0);
+    }
+
+    #[test]
+    fn an_invoice_is_recovered_if_it_was_paid_by_a_later_attempt_than_its_first() {
+        let again = |status| BookLine { attempts: 2, ..won(status, 1) };
+        let recovered = |lines: &[BookLine]| Books::of(lines).unwrap().recovered;
+        assert_eq!(recovered(&[again("paid"), won("paid", 1), won("failed", 1), again("failed")]), 1);
+        assert_eq!(recovered(&[won("paid", 1)]), 0);
+    }
+
+    #[test]
     fn a_status_that_nobody_knows_does_not_balance() {
         let books = Books::of(&[won("paid", 1), won("sleeping", 1)]).unwrap();
         assert!(!books.is_balanced());

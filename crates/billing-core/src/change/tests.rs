@@ -55,6 +55,27 @@ fn an_upgrade_that_is_not_paid_leaves_all_as_it_was() {
 }
 
 #[test]
+fn only_the_upgrade_that_is_under_way_can_be_settled() {
+    let (upgrade, under_way) = upgrade(&december(), 15, FIFTH);
+    for (covers, number) in [(upgrade.covers, 2), (period("2026-12-06"), upgrade.number)] {
+        assert_eq!((under_way.upgraded(covers, number), under_way.not_upgraded(covers, number)), (None, None));
+    }
+}
+
+#[test]
+fn another_plan_is_had_once_it_is_paid() {
+    let pro = Terms { plan: PlanType::Pro, ..terms(15) };
+    let Ok(Change::Upgrade(upgrade, under_way)) = december().change(pro, true, at(FIFTH)) else { panic!() };
+    assert_eq!((under_way.plan, paid(&under_way, &upgrade).plan), (PlanType::Standard, PlanType::Pro));
+}
+
+#[test]
+fn of_a_period_that_has_not_begun_all_is_unused_on_its_eve_and_nothing_is_reckoned_before() {
+    let unused = |now| december().unused(at(now)).unwrap().minor();
+    assert_eq!((unused("2026-11-29T23:59:00+09:00"), unused("2026-11-30T00:00:00+09:00")), (0, 100_000));
+}
+
+#[test]
 fn fewer_seats_are_had_from_the_next_period_on() {
     let Ok(Change::Later(from, later)) = december().change(terms(4), true, at(FIFTH)) else { panic!() };
     assert_eq!((from, later.seats), (period("2027-01-01"), 10));
@@ -83,7 +104,8 @@ fn what_is_not_billed_yet_takes_any_change_at_once_and_for_nothing() {
     }
     // On the morning of a first, before its bill: the day belongs to the period that is billed at ten.
     let first = at("2027-01-01T08:00:00+09:00");
-    assert!(matches!(december().change(terms(15), true, first), Ok(Change::AtOnce(_))));
+    let Ok(Change::AtOnce(next)) = december().change(terms(15), true, first) else { panic!() };
+    assert_eq!((next.seats, next.wishes), (15, Wishes::default()));
 }
 
 #[test]
