@@ -11,6 +11,7 @@ mod input;
 mod mails;
 mod messages;
 mod portone_answers;
+mod redirect_query;
 mod rows;
 mod session_request;
 mod stream;
@@ -23,7 +24,7 @@ mod world;
 pub type Target = fn(&[u8]);
 
 /// Each target and its name, which is also that of its directory in `corpus/`.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("webhook_headers", webhook_headers::feed),
     ("webhook_body", webhook_body::feed),
     ("portone_answers", portone_answers::feed),
@@ -35,6 +36,7 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("charge_request", charge_request::feed),
     ("session_request", session_request::feed),
     ("checkout_token", checkout_token::feed),
+    ("redirect_query", redirect_query::feed),
 ];
 
 /// The target of a name.
