@@ -87,6 +87,9 @@ pub(crate) async fn within<F: Future>(patience: impl Future<Output = ()>, work: 
 /// That it runs, and what it is built and configured for; nothing secret. The start of a function fails if its configuration is not whole.
 fn health(checkout: &Checkout) -> Response<Body> {
     let (card, paypal) = (checkout.card.is_some(), checkout.paypal_channel_key.is_some());
-    let version = env!("CARGO_PKG_VERSION");
+    let version = match option_env!("BILLING_COMMIT") {
+        Some(commit) => concat!(env!("CARGO_PKG_VERSION"), "+").to_owned() + commit,
+        None => env!("CARGO_PKG_VERSION").to_owned(),
+    };
     answer::json(200, &serde_json::json!({ "status": "ok", "version": version, "card": card, "paypal": paypal }))
 }
