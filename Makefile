@@ -25,12 +25,12 @@ test-api: ## has Schemathesis call a sandbox by docs/openapi.json (SEED=1 EXAMPL
 	@SEED=$(or $(SEED),1) EXAMPLES=$(or $(EXAMPLES),20) tests/schemathesis/run $(ARGS)
 
 test-lambda: ## has the built functions answer every event of events/, and watches how they start, run on and stop
-	@ARCH=$$(uname -m | sed s/aarch64/arm64/) infra/build
+	@ARCH=$$(uname -m) infra/build
 	@$(CARGO) build --workspace --bin sandbox --locked
 	@$(CARGO) test --workspace --features lambda-tests/lambda --test lambda --locked -- --nocapture --test-threads 1 $(ARGS)
 
 test-aws: ## deploys template.yaml on an AWS of this machine, and lives through a short month there (EACH=1: again without each permission; wants Python 3.10)
-	@ARCH=$$(uname -m | sed s/aarch64/arm64/) infra/build
+	@ARCH=$$(uname -m) infra/build
 	@$(CARGO) build --workspace --bin sandbox --locked
 	@EACH=$(EACH) tests/aws/run $(ARGS)
 
@@ -48,11 +48,14 @@ deploy: override ARCH = arm64
 deploy: build ## deploys template.yaml, after asking for its parameters where they are not known (STAGE=dev; ARGS goes to `sam deploy`)
 	@STAGE=$(or $(STAGE),dev) infra/deploy $(ARGS)
 
-event: ## prints an event as if it were sent now, signed by the sandbox's own secret (EVENT=webhook/paid; all are in events/)
-	@$(CARGO) run --quiet --package sandbox -- event events/$(EVENT).json
+# The event that is wanted.
+WANTED = $(or $(EVENT),$(error EVENT is not set: the name of an event, such as EVENT=webhook/paid; all are in events/))
 
-local: ## runs a built function on an event against a running sandbox, by `sam local` where Docker is, else by Lambda's emulator (EVENT=webhook/paid)
-	@EVENT=$(EVENT) infra/local
+event: ## prints an event as if it were sent now, signed by the sandbox's own secret (EVENT=webhook/paid; all are in events/)
+	@$(CARGO) run --quiet --package sandbox -- event events/$(WANTED).json
+
+local: ## runs a built function on an event against a running sandbox, by `sam local` where Docker is, else by Lambda's emulator (EVENT=webhook/paid, or FUNCTION=webhook EVENT=paid; wants `make build ARCH=$(uname -m)` done, and `make sandbox ARGS="--bare --world events/world.json"` running)
+	@FUNCTION=$(FUNCTION) EVENT=$(WANTED) infra/local
 
 check: ## formatting, lints and documentation, warnings denied
 	@$(CARGO) fmt --all --check
@@ -86,11 +89,13 @@ kills: ## kills the stack again and again in a month of billing, and checks Port
 fuzz: ## feeds mutated bytes to every place where bytes enter (SECONDS=30 each, TARGET=rows for one; wants a C++ compiler)
 	@SECONDS_EACH=$(or $(SECONDS),30) TARGET="$(TARGET)" fuzz/run $(ARGS)
 
-# The row that stops collecting, in the stack's own table (STACK-Controls).
+# The row that stops collecting, in the stack's own table (STACK-Controls). A reason stands in JSON within a shell's quotes, so it has none.
 CONTROL = aws dynamodb put-item --table-name "$(or $(STACK),$(error STACK is not set: the deployed stack, such as billing-prod))-Controls" --item
+UNQUOTABLE = $(findstring ",$(REASON))$(findstring ',$(REASON))$(findstring \,$(REASON))
+WHY = $(if $(UNQUOTABLE),$(error REASON holds $(UNQUOTABLE): write it without quotes and backslashes),$(or $(REASON),$(error REASON is not set: say why, and name nobody)))
 
-stop: ## stops collecting at once: nothing is planned or charged until `make resume` (STACK=billing-prod REASON="the PG is ill")
-	@$(CONTROL) '{"name":{"S":"collecting"},"value":{"S":"stopped"},"reason":{"S":"$(or $(REASON),$(error REASON is not set: say why, and name nobody))"},"at":{"N":"'"$$(date +%s)000"'"}}'
+stop: ## stops collecting at once: nothing is planned or charged until `make resume` (STACK=billing-prod REASON="the PG is ill"; wants the `aws` CLI)
+	@$(CONTROL) '{"name":{"S":"collecting"},"value":{"S":"stopped"},"reason":{"S":"$(WHY)"},"at":{"N":"'"$$(date +%s)000"'"}}'
 
-resume: ## takes `make stop` back: the next run collects what stayed due (STACK=billing-prod)
+resume: ## takes `make stop` back: the next run collects what stayed due (STACK=billing-prod; wants the `aws` CLI)
 	@$(CONTROL) '{"name":{"S":"collecting"},"value":{"S":"running"},"at":{"N":"'"$$(date +%s)000"'"}}'
