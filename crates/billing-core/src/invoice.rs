@@ -572,6 +572,14 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn an_upgrade_is_sent_again_on_the_first_of_the_days_it_is_the_price_of_and_not_after() {
+        let at_once = |period| Invoice { part: Part::Upgrade(1), period, ..charging() };
+        let later = at("2026-12-01T11:00:00+09:00");
+        assert!(at_once(period("2026-12-01")).reclaimed(later).is_some());
+        assert!(at_once(period("2026-11-30")).reclaimed(later).is_none());
+    }
+
+    #[test]
     fn a_resend_keeps_the_attempt_and_is_refused_when_the_key_is_no_longer_kept() {
         let again = charging().reclaimed(at("2026-12-01T11:00:00+09:00")).unwrap();
         assert_eq!(again.attempts, charging().attempts);

@@ -322,6 +322,9 @@ mod tests {
             catalogue().order_name(PlanType::Standard, Locale::En, period),
             "Sivera Standard - December subscription"
         );
+        let upgrade = |locale| catalogue().upgrade_order_name(PlanType::Standard, locale, period);
+        assert_eq!(upgrade(Locale::Ko), "Sivera Standard - 12월 변경");
+        assert_eq!(upgrade(Locale::En), "Sivera Standard - December upgrade");
     }
 
     #[test]
