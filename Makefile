@@ -79,7 +79,7 @@ bench: ## counts what a clean charge costs, and times a month of a thousand cust
 cost: ## prints what AWS would ask for a month, line by line (CUSTOMERS=10000)
 	@$(CARGO) run --package sandbox -- cost --customers $(or $(CUSTOMERS),1000) $(ARGS)
 
-mutants: ## breaks the rules of billing, one place at a time, and lists what their tests miss (cargo-mutants; 10 min; ARGS="--file money.rs")
+mutants: ## breaks the rules of billing, one place at a time, and lists what their tests miss (cargo-mutants; 20 min; ARGS="--file money.rs")
 	@$(CARGO) mutants --package billing-core $(ARGS)
 
 kills: ## kills the stack again and again in a month of billing, and checks PortOne's ledger (KILLS=200 CUSTOMERS=2000 SEED=1)
