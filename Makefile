@@ -27,7 +27,7 @@ test-api: ## has Schemathesis call a sandbox by docs/openapi.json (SEED=1 EXAMPL
 test-lambda: ## has the built functions answer every event of events/, and watches how they start, run on and stop
 	@ARCH=$$(uname -m) infra/build
 	@$(CARGO) build --workspace --bin sandbox --locked
-	@$(CARGO) test --workspace --features lambda-tests/lambda --test lambda --locked -- --nocapture --test-threads 1 $(ARGS)
+	@tests/lambda/run $(ARGS)
 
 test-aws: ## deploys template.yaml on an AWS of this machine, and lives through a short month there (EACH=1: again without each permission; wants Python 3.10)
 	@ARCH=$$(uname -m) infra/build
@@ -60,7 +60,7 @@ local: ## runs a built function on an event against a running sandbox, by `sam l
 check: ## formatting, lints and documentation, warnings denied
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	@$(CARGO) clippy --workspace --features browser-tests/browser --test browser --locked -- -D warnings
+	@$(CARGO) clippy --workspace --features browser-tests/browser,lambda-tests/lambda --test browser --test lambda --locked -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
 validate: ## checks the templates as CloudFormation will read them (wants Python 3.10 and PyPI)

@@ -1,8 +1,10 @@
 //! Every event of `events/` gets its right answer, in the order in which a month would bring them.
 
-use crate::function::Function;
-use crate::sandbox::{Sandbox, event, root};
 use billing_core::calendar;
+use lambda_tests::Host;
+use lambda_tests::emulator::{self, Emulated};
+use lambda_tests::function::Function;
+use lambda_tests::sandbox::{Sandbox, event, root};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,18 +17,18 @@ fn banks_are_down() -> bool {
 }
 
 /// All functions, and what they were asked so far.
-struct Stack {
+struct Stack<H> {
     sandbox: Sandbox,
-    functions: BTreeMap<&'static str, Function>,
+    functions: BTreeMap<&'static str, H>,
     asked: BTreeSet<String>,
 }
 
-impl Stack {
+impl<H: Host> Stack<H> {
     async fn start() -> Self {
         let sandbox = Sandbox::start();
         let mut functions = BTreeMap::new();
         for name in ["api", "webhook", "planner", "worker", "reconciler", "notifier"] {
-            functions.insert(name, Function::start(name, &sandbox).await);
+            functions.insert(name, H::start(name, &sandbox).await);
         }
         Self { sandbox, functions, asked: BTreeSet::new() }
     }
@@ -65,11 +67,24 @@ const PAID: &str = "invF4WHK5AWFTE3NIDYQ77E3ZVJNUU742ZI";
 
 #[tokio::test]
 async fn every_event_gets_its_right_answer() {
+    answer_every_event::<Function>().await;
+}
+
+#[tokio::test]
+async fn every_event_gets_its_right_answer_under_the_runtime_interface_emulator() {
+    if emulator::is_there() {
+        answer_every_event::<Emulated>().await;
+    } else {
+        println!("SKIPPED: the Runtime Interface Emulator; {} names none", emulator::PROGRAM);
+    }
+}
+
+async fn answer_every_event<H: Host>() {
     if banks_are_down() {
         println!("SKIPPED: the events of events/; banks are down in Seoul, and nothing is charged");
         return;
     }
-    let mut stack = Stack::start().await;
+    let mut stack = Stack::<H>::start().await;
     let none_failed = json!({ "batchItemFailures": [] });
 
     // The public side.

@@ -1,5 +1,6 @@
 //! A function's process, and Lambda's Runtime API before it.
 
+use crate::Host;
 use crate::sandbox::{Sandbox, root};
 use axum::Router;
 use axum::body::Bytes;
@@ -20,20 +21,22 @@ use tokio::sync::{Mutex, mpsc};
 const INIT_LIMIT: Duration = Duration::from_secs(10);
 
 /// The longest that a function of ours may work, but for the planner and the reconciler.
-const TIME_LIMIT: Duration = Duration::from_secs(90);
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(90);
 
 /// A running function, killed when it is dropped.
-pub(crate) struct Function {
+#[derive(Debug)]
+pub struct Function {
     child: Child,
     events: mpsc::UnboundedSender<Value>,
     told: mpsc::UnboundedReceiver<Told>,
     /// Everything that it has printed.
-    pub(crate) log: PathBuf,
+    pub log: PathBuf,
     /// From its start until it asked for the first event.
-    pub(crate) init: Duration,
+    pub init: Duration,
 }
 
 /// What a function tells the Runtime API.
+#[derive(Debug)]
 enum Told {
     /// It asks for an event.
     Ready,
@@ -60,9 +63,21 @@ fn now() -> Instant {
     Instant::now()
 }
 
-impl Function {
+/// The program of a function.
+pub(crate) fn bootstrap(name: &str) -> PathBuf {
+    root().join("target/lambda").join(name).join("bootstrap")
+}
+
+/// A file for all that a function prints which listens, or is spoken to, at an address.
+pub(crate) fn log_of(name: &str, address: &str) -> (PathBuf, File) {
+    let log = bootstrap(name).with_file_name(format!("{}.log", address.replace(':', "-")));
+    let file = File::create(&log).unwrap_or_else(|error| panic!("{}: {error}; is the function built?", log.display()));
+    (log, file)
+}
+
+impl Host for Function {
     /// Starts a function as Lambda does, and waits until it asks for an event.
-    pub(crate) async fn start(name: &str, sandbox: &Sandbox) -> Self {
+    async fn start(name: &str, sandbox: &Sandbox) -> Self {
         let (events, next) = mpsc::unbounded_channel();
         let (tell, mut told) = mpsc::unbounded_channel();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -70,9 +85,8 @@ impl Function {
         let api = Api { events: Mutex::new(next), told: tell };
         tokio::spawn(async move { axum::serve(listener, router(api)).await });
 
-        let bootstrap = root().join("target/lambda").join(name).join("bootstrap");
-        let log = bootstrap.with_file_name(format!("{}.log", address.replace(':', "-")));
-        let file = File::create(&log).unwrap();
+        let bootstrap = bootstrap(name);
+        let (log, file) = log_of(name, &address);
         let mut command = Command::new(&bootstrap);
         command.env_clear().envs(sandbox.environment().await).envs([
             ("AWS_LAMBDA_RUNTIME_API", address.as_str()),
@@ -94,8 +108,14 @@ impl Function {
         }
     }
 
+    async fn invoke(&mut self, event: Value) -> Value {
+        self.timed(event).await.0
+    }
+}
+
+impl Function {
     /// Invokes it, and answers with how long it took, too.
-    pub(crate) async fn timed(&mut self, event: Value) -> (Value, Duration) {
+    pub async fn timed(&mut self, event: Value) -> (Value, Duration) {
         let begun = now();
         self.events.send(event).unwrap();
         match tokio::time::timeout(TIME_LIMIT, self.told.recv()).await {
@@ -109,18 +129,14 @@ impl Function {
         }
     }
 
-    /// Invokes it.
-    pub(crate) async fn invoke(&mut self, event: Value) -> Value {
-        self.timed(event).await.0
-    }
-
     /// Gives it an event, and does not wait for what it answers.
-    pub(crate) fn begin(&self, event: Value) {
+    pub fn begin(&self, event: Value) {
         self.events.send(event).unwrap();
     }
 
     /// The memory that it has, and the most that it ever had, in KiB.
-    pub(crate) fn memory(&self) -> (u64, u64) {
+    #[must_use]
+    pub fn memory(&self) -> (u64, u64) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let of = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
@@ -130,7 +146,7 @@ impl Function {
     }
 
     /// Asks it to stop, and answers with how it did and how long it took.
-    pub(crate) fn terminate(&mut self) -> (ExitStatus, Duration) {
+    pub fn terminate(&mut self) -> (ExitStatus, Duration) {
         let begun = now();
         assert!(Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap().success());
         (self.child.wait().unwrap(), begun.elapsed())

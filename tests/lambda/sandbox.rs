@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// A running `sandbox serve --bare` on any ports, killed when it is dropped.
-pub(crate) struct Sandbox {
+#[derive(Debug)]
+pub struct Sandbox {
     child: Child,
     ready: Value,
     http: reqwest::Client,
@@ -20,7 +21,8 @@ impl Drop for Sandbox {
 }
 
 /// The workspace's directory.
-pub(crate) fn root() -> &'static Path {
+#[must_use]
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
@@ -31,7 +33,8 @@ fn program() -> PathBuf {
 }
 
 /// An event of `events/`, such as `webhook/paid`, as if it were sent now.
-pub(crate) fn event(name: &str) -> Value {
+#[must_use]
+pub fn event(name: &str) -> Value {
     let file = root().join("events").join(name).with_extension("json");
     let output = Command::new(program()).arg("event").arg(file).output().unwrap();
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
@@ -39,7 +42,9 @@ pub(crate) fn event(name: &str) -> Value {
 }
 
 impl Sandbox {
-    pub(crate) fn start() -> Self {
+    /// Starts one on any ports, and waits until it is ready.
+    #[must_use]
+    pub fn start() -> Self {
         let mut command = Command::new(program());
         command.args(["serve", "--bare", "--read-timeout", "5", "--world"]).arg(root().join("events/world.json"));
         for port in ["--api-port", "--portone-port", "--dynamodb-port", "--console-port", "--aws-port"] {
@@ -53,34 +58,34 @@ impl Sandbox {
     }
 
     /// What a function has in its environment.
-    pub(crate) async fn environment(&self) -> Vec<(String, String)> {
+    pub async fn environment(&self) -> Vec<(String, String)> {
         let variables = self.get("/api/environment").await;
         let variables = variables.as_object().unwrap().iter();
         variables.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect()
     }
 
     /// Asks the control API.
-    pub(crate) async fn get(&self, path: &str) -> Value {
+    pub async fn get(&self, path: &str) -> Value {
         let url = format!("{}{path}", self.ready["console"].as_str().unwrap());
         let answer = self.http.get(&url).send().await.unwrap().text().await.unwrap();
         serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{url}: {error}: {answer}"))
     }
 
     /// The subjects of the mails to a customer.
-    pub(crate) async fn mails(&self, to: &str) -> Vec<String> {
+    pub async fn mails(&self, to: &str) -> Vec<String> {
         let mails = self.get(&format!("/api/emails?to={to}")).await;
         mails["emails"].as_array().unwrap().iter().map(|mail| mail["subject"].as_str().unwrap().to_owned()).collect()
     }
 
     /// How many approvals the simulator's own ledger holds for a payment.
-    pub(crate) async fn approvals(&self, payment_id: &str) -> usize {
+    pub async fn approvals(&self, payment_id: &str) -> usize {
         let ledger = self.get("/api/portone/ledger").await;
         let approvals = ledger["approvals"].as_array().unwrap();
         approvals.iter().filter(|approval| approval["paymentId"] == payment_id).count()
     }
 
     /// The status of each invoice, by subscription.
-    pub(crate) async fn invoices(&self) -> Value {
+    pub async fn invoices(&self) -> Value {
         let invoices = self.get("/api/invoices").await;
         let of = |invoice: &Value| (invoice["subscriptionId"].as_str().unwrap().to_owned(), invoice["status"].clone());
         json!(invoices["invoices"].as_array().unwrap().iter().map(of).collect::<serde_json::Map<_, _>>())

@@ -120,9 +120,9 @@ impl Subscription {
         Terms { plan: self.plan, seats: self.seats, monthly: self.monthly }
     }
 
-    /// The period before the one that is owed next: the one it is used for now, if that was billed. Nothing before its first is over.
+    /// The period before the one that is owed, or is owed next: the one it is used for now, if that was billed. Nothing is before its first.
     pub fn period_before(&self) -> Option<Period> {
-        let State::Active { next: Some(next) } = self.state else { return None };
+        let next = self.period()?;
         let first = Period::first(self.started, self.trial_end);
         let month = Period::starting(next.start().yesterday().ok()?.first_of_month());
         (first < next).then(|| month.max(first))

@@ -173,12 +173,12 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         Ok(Changed::Charged(Box::new(invoice), Box::new(subscription)))
     }
 
-    /// The upgrade that this very cause began: of the present period, or of the month before, for a call may be repeated after a bill.
+    /// The upgrade that this very cause began: in the last period that was paid, or in the month before, for a call may be repeated after a bill.
     async fn upgrade_by(&self, subscription: &Subscription, cause: &Cause) -> Result<Option<Invoice>, FlowError> {
         let cause = cause.to_string();
-        let upgraded = subscription.wishes.billed.map(|billed| billed.period);
-        let before = subscription.period_before().and_then(|paid| paid.start().first_of_month().yesterday().ok());
-        for period in [upgraded, before.map(Period::starting)].into_iter().flatten() {
+        let paid = subscription.period_before();
+        let before = paid.and_then(|paid| paid.start().first_of_month().yesterday().ok());
+        for period in [paid, before.map(Period::starting)].into_iter().flatten() {
             for number in 1..=MAX_UPGRADES {
                 let part = Part::Upgrade(number);
                 // They are numbered without a gap.

@@ -183,6 +183,8 @@ fn the_period_before_the_next_is_the_month_or_what_is_left_of_it_after_a_trial()
     assert_eq!(due("2026-12-20").period_before(), None);
     assert_eq!(due("2027-01-01").period_before(), Some(period("2026-12-20")));
     assert_eq!(due("2027-02-01").period_before(), Some(period("2027-01-01")));
+    let declined = due("2027-01-01").declined(period("2027-01-01"), at("2027-01-02T10:00:00+09:00")).unwrap();
+    assert_eq!(declined.period_before(), Some(period("2026-12-20")), "also while the next is past due");
 }
 
 #[test]

@@ -105,6 +105,20 @@ async fn the_same_call_again_after_the_next_bill_makes_no_second_charge() {
 }
 
 #[tokio::test]
+async fn the_same_call_again_after_the_next_bill_was_declined_is_told_of_its_own_upgrade() {
+    let world = on_the_fifth().await;
+    let first = seats(&world, 5, "key-1").await;
+    world.gateway.always(decline(SOFT));
+    world.live_until("2027-01-01T12:00").await;
+    assert_eq!(world.subscription().state.status(), "past_due");
+    let (Changed::Charged(first, _), Changed::Charged(again, _)) = (first, seats(&world, 5, "key-1").await) else {
+        panic!()
+    };
+    assert_eq!(first.payment_id, again.payment_id);
+    assert!(matches!(seats(&world, 7, "key-2").await, Changed::Refused(ChangeRefusal::PastDue)));
+}
+
+#[tokio::test]
 async fn an_upgrade_whose_answer_is_lost_is_asked_about_and_had_if_it_was_paid() {
     for (way, paid) in [(Behaviour::UnknownButPaid, true), (Behaviour::UnknownButDeclined(SOFT.to_owned()), false)] {
         let world = on_the_fifth().await;

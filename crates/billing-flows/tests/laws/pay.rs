@@ -76,6 +76,18 @@ async fn the_same_key_gives_the_same_answer_after_others_were_used() {
 }
 
 #[tokio::test]
+async fn the_same_key_gives_the_same_answer_after_the_next_bill_was_declined() {
+    let world = World::new();
+    let first = tried(&world, "key-1").await;
+    world.gateway.always(decline(SOFT));
+    world.live_until("2027-01-01T12:00").await;
+    assert_eq!(world.subscription().state.status(), "past_due");
+    let again = tried(&world, "key-1").await;
+    assert_eq!((again.invoice.payment_id, again.attempt), (first.invoice.payment_id, first.attempt));
+    assert_eq!(world.gateway.charges().len(), 2, "December and January, once each");
+}
+
+#[tokio::test]
 async fn a_customer_who_pays_sooner_uses_a_retry_up_and_the_last_one_ends_the_subscription() {
     let world = World::where_charges(decline(SOFT));
     for key in ["key-1", "key-2", "key-3", "key-4"] {

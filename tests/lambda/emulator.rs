@@ -1,0 +1,82 @@
+//! A function's process under AWS's Runtime Interface Emulator.
+
+use crate::sandbox::Sandbox;
+use crate::{Host, function};
+use serde_json::Value;
+use std::ffi::OsString;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Where the emulator's program is: `make test-lambda` sets it to the one that comes with `sam`.
+pub const PROGRAM: &str = "LAMBDA_RIE";
+
+/// How often a question is put to an emulator that does not listen yet, and how long lies between two.
+const TRIES: u32 = 100;
+const BETWEEN: Duration = Duration::from_millis(50);
+
+/// A running emulator, which runs the function. Killed when it is dropped; the function dies of that.
+#[derive(Debug)]
+pub struct Emulated {
+    child: Child,
+    url: String,
+    http: reqwest::Client,
+}
+
+#[expect(clippy::disallowed_methods, reason = "where the program is depends on the machine, and no function reads it")]
+fn program() -> Option<OsString> {
+    std::env::var_os(PROGRAM)
+}
+
+/// Whether there is an emulator to run functions under.
+#[must_use]
+pub fn is_there() -> bool {
+    program().is_some()
+}
+
+/// A port that nobody listens on.
+fn free() -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+impl Host for Emulated {
+    async fn start(name: &str, sandbox: &Sandbox) -> Self {
+        let program = program().unwrap_or_else(|| panic!("{PROGRAM} names no emulator"));
+        let (address, runtime_api) = (free(), free());
+        let (log, file) = function::log_of(name, &address);
+        let mut command = Command::new(program);
+        command.args(["--runtime-interface-emulator-address", &address, "--runtime-api-address", &runtime_api]);
+        command.arg(function::bootstrap(name)).env_clear().envs(sandbox.environment().await).envs([
+            ("AWS_LAMBDA_FUNCTION_NAME", name),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+            ("AWS_LAMBDA_FUNCTION_TIMEOUT", "300"),
+        ]);
+        let child = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn();
+        let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}; see {}", log.display()));
+        let url = format!("http://{address}/2015-03-31/functions/function/invocations");
+        let http = reqwest::Client::builder().no_proxy().timeout(function::TIME_LIMIT).build().unwrap();
+        Self { child, url, http }
+    }
+
+    async fn invoke(&mut self, event: Value) -> Value {
+        for _ in 0..TRIES {
+            match self.http.post(&self.url).body(event.to_string()).send().await {
+                Ok(answer) => {
+                    let text = answer.text().await.unwrap();
+                    return serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text:?}"));
+                }
+                Err(error) if error.is_connect() => tokio::time::sleep(BETWEEN).await,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        panic!("nobody listens at {}", self.url)
+    }
+}
+
+impl Drop for Emulated {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+    }
+}
