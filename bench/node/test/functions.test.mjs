@@ -75,7 +75,7 @@ describe('the worker', { skip }, () => {
     worker = await world.start('worker');
   });
   after(() => world?.close());
-  beforeEach(() => (world.askedOfPortone.take(), world.askedOfDynamodb.take()));
+  beforeEach(() => (world.askedOfPortone.take(), world.askedOfDynamodb.take(), world.sentToSqs.take()));
   const collect = (id, more) => worker.invoke(batchOf(messageTo(id, more)));
 
   test('a decline is retried on the ladder, each time under another key, and ends with the subscription', async () => {
@@ -83,7 +83,11 @@ describe('the worker', { skip }, () => {
     const today = todayInSeoul();
     const until = [];
     for (let attempt = 1; attempt <= 4; attempt += 1) {
-      assert.deepEqual(await collect('soft'), none);
+      world.askedOfDynamodb.take();
+      // A message that is handled late sees what fell due since.
+      assert.deepEqual(await collect('soft', { now: 1 }), none);
+      const reads = world.askedOfDynamodb.take().filter((operation) => operation === 'GetItem');
+      assert.equal(reads.length, attempt === 1 ? 2 : 3, 'the stop, the subscription, and the invoice if there is one');
       const [{ key, path }, ...more] = world.askedOfPortone.take();
       assert.equal(key, `"${path.split('/')[2]}-${attempt}"`);
       assert.deepEqual(more, []);
@@ -120,6 +124,8 @@ describe('the worker', { skip }, () => {
     assert.equal((await world.invoice('renewed')).status, 'paid');
     const longAgo = Date.now() - 10 * 86_400_000;
     await world.changeSubscription('left', { dueAt: Date.now() - 1 });
+    await collect('left');
+    assert.equal((await world.invoice('left')).status, 'failed', 'not before the time that the customer was told');
     await world.changeInvoice('left', { firstFailedAt: longAgo, updatedAt: longAgo });
     world.askedOfPortone.take();
     await collect('left');
@@ -140,13 +146,14 @@ describe('the worker', { skip }, () => {
   test('a timeout is unknown, asked about before anything else, and paid once', async () => {
     await world.console('portone/faults', { hangMs: 3000 });
     await world.customer('slow', { behavior: 'hang' });
-    const waiting = await world.waiting();
-    assert.deepEqual(await collect('slow'), none);
+    const message = messageTo('slow');
+    assert.deepEqual(await worker.invoke(batchOf(message)), none);
     assert.equal((await world.invoice('slow')).status, 'unknown');
-    assert.equal((await world.waiting()) - waiting, 1, 'the message comes back');
     // PortOne is still at it: a re-send under the same key is told so, and that proves nothing.
-    assert.deepEqual(await collect('slow', { asks: 1 }), none);
+    assert.deepEqual(await worker.invoke(batchOf({ ...message, asks: 1 })), none);
     assert.equal((await world.invoice('slow')).status, 'unknown');
+    const again = [[240, 1], [600, 2]].map(([delay, asks]) => ({ delay, message: { ...message, asks } }));
+    assert.deepEqual(world.sentToSqs.take(), again, 'the message comes back');
     const calls = world.askedOfPortone.take();
     assert.deepEqual(methodsOf(calls), ['POST', 'GET', 'POST']);
     assert.equal(calls[0].key, calls[2].key);
@@ -199,6 +206,40 @@ describe('the worker', { skip }, () => {
     await collect('old');
     assert.match(world.askedOfPortone.take()[0].key, /-2"$/);
     assert.equal((await world.invoice('old')).status, 'paid');
+  });
+
+  test('a refusal of a re-send proves nothing about the first copy', async () => {
+    await world.customer('odd', { behavior: 'html_5xx' });
+    await collect('odd');
+    await world.changeInvoice('odd', { currency: 'no currency' });
+    await collect('odd', { asks: 1 });
+    assert.deepEqual(methodsOf(world.askedOfPortone.take()), ['POST', 'GET', 'POST']);
+    const { status, attempts } = await world.invoice('odd');
+    assert.deepEqual([status, attempts[0].outcome], ['unknown', 'unknown']);
+  });
+
+  test('a request that PortOne refuses is our mistake: nobody is dunned, and it is tried the next morning', async () => {
+    await world.customer('mistake', { pgProvider: 'PAYPAL_V2', currency: 'KRW' });
+    await collect('mistake');
+    const [invoice, subscription] = [await world.invoice('mistake'), await world.subscription('mistake')];
+    const tomorrow = inSeoul(daysAfter(todayInSeoul(), 1));
+    assert.deepEqual([invoice.status, invoice.nextAttemptAt, invoice.declineCount, subscription.status], ['open', tomorrow, 0, 'active']);
+    assert.deepEqual(kindsOf(await world.events(invoice)), ['payment_refused']);
+  });
+
+  test('each PG gets as much of the names as it takes', async () => {
+    const name = '아주 긴 이름을 가진 어느 고객의 회사';
+    const wishes = { inicis: 'INICIS_V2', nice: 'NICE_V2', toss: 'TOSSPAYMENTS' };
+    const sent = {};
+    for (const [id, pgProvider] of Object.entries(wishes)) {
+      await world.customer(id, { name, pgProvider });
+      await collect(id);
+      sent[id] = world.askedOfPortone.take()[0].body;
+    }
+    assert.equal(sent.inicis.customer.name.full, '아주 긴 이름을 가진 ');
+    assert.equal(sent.nice.customer.name.full, name);
+    assert.match(sent.nice.orderName, /^Sivera Standard \d+월 구독료$/);
+    assert.match(sent.toss.orderName, /^Sivera Standard - \d+월 구독료$/);
   });
 
   test('an attempt in the hands of another worker is left alone; one whose lease is over is asked about', async () => {

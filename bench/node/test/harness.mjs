@@ -1,4 +1,4 @@
-// What the tests run the bundled functions in: a sandbox, Lambda's Runtime API, and proxies that note what is asked of DynamoDB and PortOne.
+// What the tests run the bundled functions in: a sandbox, Lambda's Runtime API, and proxies that note what is asked of DynamoDB, PortOne and SQS.
 
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
@@ -82,7 +82,11 @@ export class World {
       key: headers['idempotency-key'],
       body: body && JSON.parse(body),
     }));
-    it.closed.push(it.askedOfDynamodb.close, it.askedOfPortone.close, () => it.dynamodb.destroy());
+    it.sentToSqs = await recorder(it.ready.aws, (_, body) => {
+      const { DelaySeconds, MessageBody } = JSON.parse(body);
+      return { delay: DelaySeconds, message: MessageBody && JSON.parse(MessageBody) };
+    });
+    it.closed.push(it.askedOfDynamodb.close, it.askedOfPortone.close, it.sentToSqs.close, () => it.dynamodb.destroy());
     return it;
   }
 
@@ -157,10 +161,12 @@ export class World {
     return { version: '2.0', headers, body: payload, isBase64Encoded: false };
   }
 
-  /** A bundled function under the bootstrap. It reaches DynamoDB and PortOne through the recorders. */
+  /** A bundled function under the bootstrap. It reaches DynamoDB, PortOne and SQS through the recorders. */
   async start(name, more) {
+    const given = await this.console('environment');
     const environment = {
-      ...(await this.console('environment')),
+      ...given,
+      QUEUE_COLLECT_URL: given.QUEUE_COLLECT_URL.replace(this.ready.aws, this.sentToSqs.url),
       AWS_ENDPOINT_URL_DYNAMODB: this.askedOfDynamodb.url,
       PORTONE_BASE_URL: this.askedOfPortone.url,
       ...more,

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { declineOf, isHard } from '../src/shared/declines.mjs';
-import { banksAreDown, failWithoutMethod, openInvoice, paymentIdOf } from '../src/shared/rules.mjs';
+import { banksAreDown, claim, openInvoice, paymentIdOf, settle } from '../src/shared/rules.mjs';
 
 const at = (text) => Date.parse(`${text}+09:00`);
 const terms = { storeId: 'store-1', brand: 'Sivera', planNames: {} };
@@ -35,13 +35,22 @@ test('banks are down from half past eleven to half past midnight in Seoul', () =
   assert.deepEqual(down, [false, true, true, true, false]);
 });
 
+const charging = (now, more) => ({ ...claim(opened({}, now), { billingKey: 'key' }, 'run:1', now), ...more });
+const decline = (invoice, now, reason, ladder = [1, 3, 5], attempt = 1) =>
+  settle(invoice, undefined, { kind: 'declined', attempt, reason, code: 'X' }, { now, ladder, cause: 'run:1' });
+
 test('the next try is in the morning of another day, whatever the clock, the month and the rung say', () => {
-  const next = (now, ladder, more) => failWithoutMethod({ ...opened({}, now), ...more }, undefined, { now, ladder, cause: 'run:1' }).event.notice;
-  const until = (now, ladder, firstFailedAt) => next(now, ladder, { customerEmail: 'kim@example.com', firstFailedAt }).body.until;
-  assert.equal(until(at('2026-12-01T10:00:07'), [1, 3, 5]), at('2026-12-06T10:00:00'));
-  assert.equal(until(at('2026-12-31T23:59:59'), [1]), at('2027-01-01T10:00:00'));
-  assert.equal(until(at('2027-01-01T00:00:01'), [1]), at('2027-01-02T10:00:00'));
-  assert.equal(until(at('2026-12-09T15:00:00'), [1, 3, 5], at('2026-12-01T10:00:00')), at('2026-12-10T10:00:00'));
+  const next = (now, ladder, more) => decline(charging(now, more), now, 'insufficient_funds', ladder).invoice.nextAttemptAt;
+  assert.equal(next(at('2026-12-01T10:00:07'), [1, 3, 5]), at('2026-12-02T10:00:00'));
+  assert.equal(next(at('2026-12-31T23:59:59'), [1]), at('2027-01-01T10:00:00'));
+  assert.equal(next(at('2027-01-01T00:00:01'), [1]), at('2027-01-02T10:00:00'));
+  assert.equal(next(at('2026-12-09T15:00:00'), [1, 3, 5], { firstFailedAt: at('2026-12-01T10:00:00') }), at('2026-12-10T10:00:00'));
+});
+
+test('a decline of an earlier attempt changes nothing about a later one', () => {
+  const now = at('2026-12-01T10:00:00');
+  assert.equal(decline(charging(now), now, 'refused').invoice.status, 'failed');
+  assert.equal(decline(charging(now), now, 'refused', [1, 3, 5], 2), undefined);
 });
 
 test('a code means something only at its own PG, and an unknown one is soft', () => {
