@@ -207,6 +207,7 @@ async fn gateway() -> Real {
         base_url: Some(format!("http://{}", listener.local_addr().unwrap())),
         read_timeout: Duration::from_secs(5),
         connect_timeout: Duration::from_secs(5),
+        charges_per_second: None,
     };
     tokio::spawn(async move {
         while let Ok((connection, _)) = listener.accept().await {

@@ -62,7 +62,7 @@ pub(crate) fn feed(bytes: &[u8]) {
             Keys => keys(&store).await,
             Subscriptions => pages(&store).await,
             Due => drop(store.due(0, now(), None, 10).await),
-            BookLines => drop(store.book_lines(december(), Timestamp::UNIX_EPOCH, now(), None).await),
+            BookLines => drop(store.book_lines(december(), 0, Timestamp::UNIX_EPOCH, now(), None).await),
             Owner => drop(store.key_owner(&BillingKey::new(KEY)).await),
             Claims => drop(store.claim_notices(&[event_key()], now(), now()).await),
             Conflict => conflict(&store).await,

@@ -145,12 +145,13 @@ impl Store for Tables {
     async fn book_lines(
         &self,
         period: Period,
+        shard: u8,
         from: Timestamp,
         until: Timestamp,
         after: Option<&Cursor>,
     ) -> Result<Page<BookLine>, StoreError> {
         self.wire().await;
-        self.rows.book_lines(period, from, until, after).await
+        self.rows.book_lines(period, shard, from, until, after).await
     }
 
     async fn commit(&self, changes: &Changes) -> Result<(), CommitError> {

@@ -19,6 +19,7 @@ use billing_core::id::StoreId;
 use billing_core::plan::{Catalogue, PlanError};
 use billing_flows::mail::Sender;
 use billing_flows::ports::Mode;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 #[cfg(test)]
@@ -122,6 +123,8 @@ pub struct PortOne {
     pub read_timeout: Duration,
     /// `PORTONE_CONNECT_TIMEOUT_SECONDS`: how long a connection is waited for.
     pub connect_timeout: Duration,
+    /// `PORTONE_CHARGES_PER_SECOND`: how many charges a second this process sends on each channel at most; absent for as many as there are.
+    pub charges_per_second: Option<NonZeroU32>,
 }
 
 impl Group for PortOne {
@@ -134,6 +137,7 @@ impl Group for PortOne {
         // The lease of an attempt is 180 s; an answer that is waited for longer would come after it.
         let read_timeout = vars.optional("PORTONE_READ_TIMEOUT_SECONDS", "60", |text| seconds(text, 120));
         let connect_timeout = vars.optional("PORTONE_CONNECT_TIMEOUT_SECONDS", "3", |text| seconds(text, 30));
+        let charges_per_second = vars.optional("PORTONE_CHARGES_PER_SECOND", "10", allowance);
         Some(Self {
             store_id: store_id?,
             mode: mode?,
@@ -141,6 +145,7 @@ impl Group for PortOne {
             base_url: base_url?,
             read_timeout: read_timeout?.unwrap_or(portone::DEFAULT_READ_TIMEOUT),
             connect_timeout: connect_timeout?.unwrap_or(portone::DEFAULT_CONNECT_TIMEOUT),
+            charges_per_second: charges_per_second?,
         })
     }
 }
@@ -403,6 +408,16 @@ fn address(text: &str) -> Result<String, &'static str> {
             Ok(text.to_owned())
         }
         _ => Err("must be a bare e-mail address"),
+    }
+}
+
+/// No PG is known to take more.
+const MAX_CHARGES_PER_SECOND: u32 = 10_000;
+
+fn allowance(text: &str) -> Result<NonZeroU32, String> {
+    match text.parse() {
+        Ok(count) if u32::from(count) <= MAX_CHARGES_PER_SECOND => Ok(count),
+        _ => Err(format!("must be a whole number from 1 to {MAX_CHARGES_PER_SECOND}")),
     }
 }
 

@@ -10,8 +10,8 @@
 
 use crate::config::Tables;
 use crate::item::{
-    Attributes, BillingKeyRow, BookRow, CorruptRow, EventRow, InvoiceRow, Row, SessionRow, SubscriptionRow, decode,
-    decode_as, encode,
+    Attributes, BillingKeyRow, BookRow, CorruptRow, EventRow, InvoiceRow, Row, SessionRow, SubscriptionRow, books_of,
+    decode, decode_as, encode,
 };
 use crate::sdk::{code, describe, may_pass};
 use crate::tables::{BILLING_KEY_INDEX, COLLECTING, DUE_INDEX, MONTH_INDEX, RUNNING, Table, USER_INDEX};
@@ -212,6 +212,7 @@ impl Store for DynamoStore {
     async fn book_lines(
         &self,
         period: Period,
+        shard: u8,
         from: Timestamp,
         until: Timestamp,
         after: Option<&Cursor>,
@@ -220,7 +221,7 @@ impl Store for DynamoStore {
         if first > last {
             return Ok(Page { items: Vec::new(), next: None });
         }
-        let listing = Listing::of(Table::Invoices, "month", text(&period.month_id()))
+        let listing = Listing::of(Table::Invoices, "month", text(&books_of(period, shard)))
             .index(MONTH_INDEX)
             .range(Range::Between("updatedAt", first, last))
             .after(after);

@@ -12,8 +12,10 @@
 //! | `MAX_TRANSACTION_COUNT_REACHED` | `UsedUp` |
 //! | `UNAUTHORIZED`, `FORBIDDEN` | after one more try with a secret that was replaced meanwhile: `Unauthorized` |
 //! | `INVALID_REQUEST`, `CHANNEL_NOT_FOUND`, `SUM_OF_PARTS_…`, `PROMOTION_…`, `DISCOUNT_…`, `PAYMENT_SCHEDULE_ALREADY_EXISTS` | `Refused` |
+//! | nothing, for the charge was not sent: its channel is slow | `Unknown` |
 //! | `IDEMPOTENCY_OUTSTANDING_REQUEST`, types that are not known or not expected, no answer, an answer that cannot be read | `Unknown` |
 
+use self::pace::{Load, Pace};
 use crate::config::PortOne;
 use crate::secrets::{CachedSecret, ReadSecret, SecretError, SecretText};
 use billing_core::Timestamp;
@@ -27,25 +29,32 @@ use portone::{ApiSecret, BuildError, Client, Error, ErrorKind, IdempotencyKey, I
 use std::future::Future;
 use std::sync::Arc;
 use thiserror::Error as ThisError;
+use tokio::time::Instant;
 
 mod answer;
 mod cancel;
 mod charge;
 mod listing;
+mod pace;
 mod seen;
 #[cfg(test)]
 mod tests;
 
-/// `PortOne`, through one store. Cheap to clone; clones share their connections and their secret.
+/// Why a charge was not sent: it was claimed, and then the channel became so slow that its turn would have come too late. As with any unknown
+/// end `PortOne` is asked, has never heard of it, and gets it under the same idempotency key.
+const NOT_SENT: &str = "NOT_SENT_FOR_WANT_OF_ALLOWANCE";
+
+/// `PortOne`, through one store. Cheap to clone; clones share their connections, their secret and their pace.
 #[derive(Debug)]
 pub struct PortOneGateway<R, C> {
     client: Client,
     secret: Arc<CachedSecret<R, C>>,
+    pace: Arc<Pace>,
 }
 
 impl<R, C> Clone for PortOneGateway<R, C> {
     fn clone(&self) -> Self {
-        Self { client: self.client.clone(), secret: Arc::clone(&self.secret) }
+        Self { client: self.client.clone(), secret: Arc::clone(&self.secret), pace: Arc::clone(&self.pace) }
     }
 }
 
@@ -80,7 +89,8 @@ impl<R: ReadSecret, C: Clock> PortOneGateway<R, C> {
             .read_timeout(config.read_timeout)
             .connect_timeout(config.connect_timeout)
             .build()?;
-        Ok(Self { client, secret: Arc::new(secret) })
+        let pace = Arc::new(Pace::new(config.charges_per_second));
+        Ok(Self { client, secret: Arc::new(secret), pace })
     }
 
     /// Opens the connection. Sends no secret.
@@ -141,6 +151,10 @@ fn is_unauthorized(error: &Error) -> bool {
 }
 
 impl<R: ReadSecret, C: Clock> Gateway for PortOneGateway<R, C> {
+    fn room(&self) -> usize {
+        self.pace.room(Instant::now())
+    }
+
     async fn charge(&self, order: &ChargeOrder<'_>) -> ChargeAnswer {
         let (Ok(id), Ok(attempt), Ok(payment)) = (
             portone::PaymentId::new(order.payment_id.as_str()),
@@ -150,11 +164,15 @@ impl<R: ReadSecret, C: Clock> Gateway for PortOneGateway<R, C> {
             // A blank billing key, or a payment id that is not one of ours: nothing was sent.
             return ChargeAnswer::Refused { code: "INVALID_ORDER".to_owned() };
         };
+        let Ok(began) = self.pace.turn(&order.method.pg).await else {
+            return ChargeAnswer::Unknown(NOT_SENT.to_owned());
+        };
         let call = self.call("charge", |client| {
             let (id, attempt, payment) = (&id, &attempt, &payment);
             async move { client.pay_with_billing_key(id, attempt, payment).await }
         });
         let answer = call.await;
+        self.pace.heard(&order.method.pg, Load::of(&answer, began.elapsed()), Instant::now());
         answer::to_charge(answer, &order.method.pg)
     }
 

@@ -24,7 +24,7 @@ mod tests;
 
 pub(crate) use billing_key::BillingKeyRow;
 pub(crate) use event::{ClaimRow, EventRow};
-pub(crate) use invoice::{BookRow, InvoiceRow};
+pub(crate) use invoice::{BookRow, InvoiceRow, books_of};
 pub(crate) use session::SessionRow;
 pub(crate) use subscription::SubscriptionRow;
 

@@ -231,7 +231,7 @@ async fn a_cursor_of_another_listing_is_refused() {
 async fn a_window_of_no_time_has_no_books() {
     let (_, store) = open().await;
     let now = at("2026-12-01T10:00:00+09:00");
-    assert!(store.book_lines(december(), now, now, None).await.unwrap().items.is_empty());
+    assert!(store.book_lines(december(), 0, now, now, None).await.unwrap().items.is_empty());
 }
 
 #[tokio::test]

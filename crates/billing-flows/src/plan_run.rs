@@ -7,6 +7,7 @@ use crate::FlowError;
 use crate::ports::{CollectMessage, Cursor, MAX_BATCH, PlanMessage, Queue, Signal, Store, Telemetry};
 use billing_core::Timestamp;
 use billing_core::subscription::DUE_SHARDS;
+use futures::future::try_join_all;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 /// How many due subscriptions one query reads. Their keys are small: a page of 500 is far below DynamoDB's 1 MB.
@@ -29,7 +30,7 @@ pub fn run_id(scheduled: Timestamp) -> String {
     scheduled.to_string()
 }
 
-/// Plans every shard of the run scheduled at `now`. `is_late` tells that the pass is near its time limit.
+/// Plans every shard of the run scheduled at `now`, all at once. `is_late` tells that the pass is near its time limit.
 pub async fn plan_run<S: Store, Q: Queue, T: Telemetry>(
     store: &S,
     queue: &Q,
@@ -38,14 +39,13 @@ pub async fn plan_run<S: Store, Q: Queue, T: Telemetry>(
     is_late: impl Fn() -> bool,
 ) -> Result<Planned, FlowError> {
     let run = run_id(now);
-    let mut planned = Planned::default();
-    for shard in 0..DUE_SHARDS {
-        let message = PlanMessage { run: run.clone(), now, shard, after: None };
-        let shard = plan_shard(store, queue, telemetry, message, &is_late).await?;
-        planned.due += shard.due;
-        planned.continued += shard.continued;
-    }
-    Ok(planned)
+    let messages = (0..DUE_SHARDS).map(|shard| PlanMessage { run: run.clone(), now, shard, after: None });
+    let shards = messages.map(|message| plan_shard(store, queue, telemetry, message, &is_late));
+    let shards = try_join_all(shards).await?;
+    Ok(Planned {
+        due: shards.iter().map(|shard| shard.due).sum(),
+        continued: shards.iter().map(|shard| shard.continued).sum(),
+    })
 }
 
 /// Plans one shard from where a pass left it.

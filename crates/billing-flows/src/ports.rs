@@ -236,11 +236,12 @@ pub trait Store: Send + Sync {
         after: Option<&Cursor>,
     ) -> impl Future<Output = Result<Page<Invoice>, StoreError>> + Send;
 
-    /// The invoices of a month (of all periods that start in the same month as `period`) that last changed in `[from, until)`, in that order.
-    /// `Query` on `month-index`, eventually consistent.
+    /// The invoices of a month (of all periods that start in the same month as `period`), of one shard of its books, that last changed in
+    /// `[from, until)`, in that order. `Query` on `month-index`, eventually consistent.
     fn book_lines(
         &self,
         period: Period,
+        shard: u8,
         from: Timestamp,
         until: Timestamp,
         after: Option<&Cursor>,
@@ -550,6 +551,12 @@ pub enum ListedBy {
 pub trait Gateway: Send + Sync {
     /// Charges a billing key. One request, with the idempotency key of (payment id, attempt).
     fn charge(&self, order: &ChargeOrder<'_>) -> impl Future<Output = ChargeAnswer> + Send;
+
+    /// How many charges this process can take on now without one having to wait too long for its turn: whoever has more work gives the rest
+    /// back. At least one.
+    fn room(&self) -> usize {
+        usize::MAX
+    }
 
     /// Gives money back. One request, with the idempotency key of (payment id, refund).
     fn cancel(&self, order: &CancelOrder<'_>) -> impl Future<Output = CancelAnswer> + Send;

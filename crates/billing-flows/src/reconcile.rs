@@ -13,7 +13,7 @@ use billing_core::Timestamp;
 use billing_core::books::Column;
 use billing_core::calendar::{self, BILLING_HOUR, Period};
 use billing_core::event::{Cause, Event, EventKind};
-use billing_core::id::PaymentId;
+use billing_core::id::{BOOKS_SHARDS, PaymentId};
 use billing_core::invoice::{Invoice, State, Step};
 use billing_core::settlement::{self, Charged, Context, Fact};
 use billing_core::subscription::{DUE_SHARDS, Due, Subscription, SubscriptionKey};
@@ -410,17 +410,29 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     }
 
     /// The invoices of a month that changed in a span.
-    pub(crate) async fn lines(
+    pub async fn lines(
         &self,
         month: Period,
         from: Timestamp,
         until: Timestamp,
     ) -> Result<BTreeMap<PaymentId, BookLine>, FlowError> {
-        let mut found = BTreeMap::new();
+        let shards = (0..BOOKS_SHARDS).map(|shard| self.lines_of_shard(month, shard, from, until));
+        let shards = futures::future::try_join_all(shards).await?;
+        Ok(shards.into_iter().flatten().map(|line| (line.payment_id.clone(), line)).collect())
+    }
+
+    async fn lines_of_shard(
+        &self,
+        month: Period,
+        shard: u8,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<BookLine>, FlowError> {
+        let mut found = Vec::new();
         let mut after: Option<Cursor> = None;
         loop {
-            let page = self.store.book_lines(month, from, until, after.as_ref()).await?;
-            found.extend(page.items.into_iter().map(|line| (line.payment_id.clone(), line)));
+            let page = self.store.book_lines(month, shard, from, until, after.as_ref()).await?;
+            found.extend(page.items);
             after = page.next;
             if after.is_none() {
                 return Ok(found);

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 ///
 /// A message whose body is not ours, whose work failed, or whose work panicked is reported as failed and delivered again; after the queue's
 /// last delivery it is kept in the dead-letter queue, under an alarm. Once `PortOne` has refused our credentials, the messages of the batch
-/// that have not begun are given back unbegun. While an operator has stopped collecting, messages are dropped untouched: what they are about stays
+/// that have not begun are given back unbegun; and so are those that would wait too long for their turn at `PortOne` ([`Gateway::room`]). While an operator has stopped collecting, messages are dropped untouched: what they are about stays
 /// due, and the first run after that plans it. Whether it is so is read once for the batch (one `GetItem`); if it cannot be read, all are given
 /// back.
 pub async fn handle<S, G, C, T, Q>(billing: &Billing<S, G, C, T>, queue: &Q, batch: SqsEvent) -> SqsBatchResponse
@@ -41,8 +41,19 @@ where
             return answer;
         }
     }
+    let mut records = batch.records;
+    let rest = records.split_off(billing.gateway.room().min(records.len()));
+    if !rest.is_empty() {
+        tracing::warn!(
+            messages = rest.len(),
+            "PortOne's allowance has no room for more: messages will be delivered again"
+        );
+    }
+    for record in rest {
+        answer.add_failure(record.message_id.unwrap_or_default());
+    }
     let stopped = AtomicBool::new(false);
-    let fates = join_all(batch.records.into_iter().map(|record| {
+    let fates = join_all(records.into_iter().map(|record| {
         let stopped = &stopped;
         async move {
             let id = record.message_id.clone().unwrap_or_default();

@@ -139,6 +139,14 @@ fn batch(bodies: impl IntoIterator<Item = String>) -> SqsEvent {
 }
 
 #[tokio::test]
+async fn what_portones_allowance_has_no_room_for_is_given_back_unbegun() {
+    let world = World::of(4);
+    world.gateway.set_room(3);
+    assert_eq!(world.work((0..4).map(message)).await, ["m3"]);
+    assert_eq!((world.paid(), world.store.all_invoices().len()), (3, 3));
+}
+
+#[tokio::test]
 async fn a_batch_is_collected_and_nothing_is_given_back() {
     let world = World::of(10);
     assert_eq!(world.work((0..10).map(message)).await, [] as [&str; 0]);

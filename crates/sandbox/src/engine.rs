@@ -20,8 +20,8 @@ use tokio::task::JoinSet;
 /// Messages a worker gets at once: the batch size of its event source mapping.
 const WORKER_BATCH: usize = 10;
 
-/// Workers at once: the maximum concurrency of its event source mapping.
-const WORKERS: usize = 4;
+/// Workers at once, if nothing else is said: the template's own maximum concurrency of the mapping.
+pub const WORKERS: usize = 4;
 
 /// Stream records a notifier gets at once: the batch size of its event source mapping.
 const STREAM_BATCH: usize = 100;
@@ -82,6 +82,7 @@ struct Inner {
     queues: Queues,
     dynamo: Dynamo,
     changed: Arc<Notify>,
+    workers: usize,
     bare: bool,
     journal: Journal<Mark>,
     /// Schedules have fired up to here.
@@ -145,6 +146,8 @@ pub struct Parts {
     pub dynamo: Dynamo,
     /// Told whenever a queue or the stream has something new.
     pub changed: Arc<Notify>,
+    /// Workers at once.
+    pub workers: usize,
     /// Whether only `PortOne` moves: the functions run elsewhere.
     pub bare: bool,
 }
@@ -152,11 +155,24 @@ pub struct Parts {
 impl Engine {
     /// Puts the parts together; the schedules go on from where they were.
     pub fn new(parts: Parts, past: Past) -> Self {
-        let Parts { clock, lambda, portone, queues, dynamo, changed, bare } = parts;
+        let Parts { clock, lambda, portone, queues, dynamo, changed, workers, bare } = parts;
         let Past { journal, fired } = past;
         let fired = Mutex::new(fired);
         let (stream, turn) = (Mutex::default(), AsyncMutex::new(()));
-        Self(Arc::new(Inner { clock, lambda, portone, queues, dynamo, changed, bare, journal, fired, stream, turn }))
+        Self(Arc::new(Inner {
+            clock,
+            lambda,
+            portone,
+            queues,
+            dynamo,
+            changed,
+            workers,
+            bare,
+            journal,
+            fired,
+            stream,
+            turn,
+        }))
     }
 
     /// Moves time ahead to `target`; fires all that lies between, in order; answers when all that it set off has come to rest.
@@ -271,7 +287,7 @@ impl Engine {
         let mut busy = JoinSet::new();
         let (mut workers, mut plans, mut portone) = (0_usize, 0_usize, 0_usize);
         loop {
-            while workers < WORKERS
+            while workers < self.0.workers
                 && let Some(batch) = self.take(Name::Collect, WORKER_BATCH)
             {
                 workers += 1;

@@ -17,6 +17,7 @@ pub mod mailbox;
 pub mod portone;
 pub mod queue;
 pub mod run;
+pub mod rush;
 pub mod serve;
 pub mod stack;
 pub mod tally;

@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 use sandbox::cost::CostArgs;
 use sandbox::event::EventArgs;
 use sandbox::run::RunArgs;
+use sandbox::rush::RushArgs;
 use sandbox::serve::ServeArgs;
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
@@ -22,6 +23,8 @@ enum Command {
     Run(RunArgs),
     /// Prints what AWS would ask for a month, line by line.
     Cost(CostArgs),
+    /// Lives through a first of the month on which everybody is due at once, in real time, and tells how the stack stood up to it.
+    Rush(RushArgs),
     /// Serves the stack on five ports until it is stopped.
     Serve(ServeArgs),
     /// Prints an event of a file as if it were sent now: webhooks are signed afresh.
@@ -46,9 +49,10 @@ fn main() -> ExitCode {
 async fn obey() -> ExitCode {
     let command = Cli::parse().command;
     // A run is full of faults on purpose; their warnings are for those who ask (RUST_LOG).
-    log(if matches!(command, Command::Run(_) | Command::Cost(_)) { "off" } else { "warn" });
+    log(if matches!(command, Command::Run(_) | Command::Cost(_) | Command::Rush(_)) { "off" } else { "warn" });
     let done = match command {
         Command::Cost(args) => sandbox::cost::cost(&args).await,
+        Command::Rush(args) => Box::pin(sandbox::rush::rush(&args)).await,
         Command::Run(args) => sandbox::run::run(&args).await,
         Command::Serve(args) => sandbox::serve::serve(&args).await.map(|()| true),
         Command::Event(args) => sandbox::event::print(&args).map(|()| true),

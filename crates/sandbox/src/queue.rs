@@ -79,7 +79,6 @@ enum Record {
 
 #[derive(Debug, Clone)]
 struct Waiting {
-    queue: Name,
     body: String,
     deliveries: u32,
     visible_at: Timestamp,
@@ -101,7 +100,8 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct State {
-    messages: BTreeMap<u64, Waiting>,
+    /// Each queue by itself: a long one is not searched for another's messages.
+    queues: BTreeMap<Name, BTreeMap<u64, Waiting>>,
     next_id: u64,
 }
 
@@ -111,32 +111,43 @@ impl State {
             Record::Sent { queue, id, body, visible_at } => {
                 self.next_id = self.next_id.max(id + 1);
                 let waiting = Waiting {
-                    queue: *queue,
                     body: body.clone(),
                     deliveries: 0,
                     visible_at: *visible_at,
                     in_flight: false,
                     dead: false,
                 };
-                self.messages.insert(*id, waiting);
+                self.queues.entry(*queue).or_default().insert(*id, waiting);
             }
             Record::Deleted { id } => {
-                self.messages.remove(id);
+                for messages in self.queues.values_mut() {
+                    messages.remove(id);
+                }
             }
             Record::Returned { id, deliveries, visible_at } => {
-                if let Some(message) = self.messages.get_mut(id) {
+                if let Some(message) = self.message(*id) {
                     message.deliveries = *deliveries;
                     message.visible_at = *visible_at;
                     message.in_flight = false;
                 }
             }
             Record::Dead { id } => {
-                if let Some(message) = self.messages.get_mut(id) {
+                if let Some(message) = self.message(*id) {
                     message.dead = true;
                     message.in_flight = false;
                 }
             }
         }
+    }
+}
+
+impl State {
+    fn message(&mut self, id: u64) -> Option<&mut Waiting> {
+        self.queues.values_mut().find_map(|messages| messages.get_mut(&id))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Waiting> {
+        self.queues.values().flat_map(BTreeMap::values)
     }
 }
 
@@ -173,7 +184,8 @@ impl Queues {
     pub fn receive(&self, queue: Name, max: usize) -> Vec<Message> {
         let now = self.0.clock.now();
         let mut state = self.lock();
-        let visible = state.messages.iter_mut().filter(|(_, m)| m.queue == queue && m.is_visible(now)).take(max);
+        let messages = state.queues.entry(queue).or_default();
+        let visible = messages.iter_mut().filter(|(_, message)| message.is_visible(now)).take(max);
         visible
             .map(|(id, message)| {
                 message.in_flight = true;
@@ -199,20 +211,20 @@ impl Queues {
 
     /// When the next message becomes visible that is not yet.
     pub fn next_visible(&self) -> Option<Timestamp> {
-        self.lock().messages.values().filter(|m| !m.in_flight && !m.dead).map(|m| m.visible_at).min()
+        self.lock().all().filter(|m| !m.in_flight && !m.dead).map(|m| m.visible_at).min()
     }
 
     /// Whether a message waits that can be received now.
     pub fn has_visible(&self) -> bool {
         let now = self.0.clock.now();
-        self.lock().messages.values().any(|message| message.is_visible(now))
+        self.lock().all().any(|message| message.is_visible(now))
     }
 
     /// How many messages wait or are being worked on, and how many are kept aside.
     pub fn depth(&self) -> (usize, usize) {
         let state = self.lock();
-        let dead = state.messages.values().filter(|message| message.dead).count();
-        (state.messages.len() - dead, dead)
+        let dead = state.all().filter(|message| message.dead).count();
+        (state.all().count() - dead, dead)
     }
 
     fn write(&self, record: &Record) -> anyhow::Result<()> {

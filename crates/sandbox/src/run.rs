@@ -12,7 +12,7 @@ use billing_core::id::UserId;
 use billing_core::money::Currency;
 use billing_core::subscription::Subscription;
 use billing_flows::close::Closing;
-use billing_flows::ports::{BookLine, Cursor, Store};
+use billing_flows::ports::{BookLine, Store};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::SignedDuration;
@@ -162,16 +162,7 @@ fn now() -> Instant {
 async fn book_lines(stack: &Stack, periods: &[Period]) -> anyhow::Result<Vec<BookLine>> {
     let mut lines = Vec::new();
     for period in periods {
-        let mut after: Option<Cursor> = None;
-        loop {
-            let page =
-                stack.console.store.book_lines(*period, Timestamp::UNIX_EPOCH, Timestamp::MAX, after.as_ref()).await?;
-            lines.extend(page.items);
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
+        lines.extend(stack.console.lines(*period, Timestamp::UNIX_EPOCH, Timestamp::MAX).await?.into_values());
     }
     Ok(lines)
 }

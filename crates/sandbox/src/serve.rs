@@ -77,6 +77,7 @@ pub async fn serve(args: &ServeArgs) -> anyhow::Result<()> {
         webhook_secret: args.webhook_secret.clone(),
         read_timeout: Duration::from_secs(args.read_timeout),
         bare: args.bare,
+        ..Options::default()
     }))
     .await?;
     world.make(&stack).await?;

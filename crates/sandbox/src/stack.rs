@@ -4,7 +4,7 @@ use crate::apigw;
 use crate::aws::Aws;
 use crate::clock::Clock;
 use crate::dynamodb::Dynamo;
-use crate::engine::{Engine, Parts, Past};
+use crate::engine::{Engine, Parts, Past, WORKERS};
 use crate::environment::{self, Environment};
 use crate::lambda::{Desk, Functions, Lambda, Secret};
 use crate::mailbox::Mailbox;
@@ -28,6 +28,7 @@ use billing_core::plan::Catalogue;
 use billing_flows::{Billing, Settings};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -72,6 +73,10 @@ pub struct Options {
     pub webhook_secret: String,
     /// How long the client waits for `PortOne`'s answers.
     pub read_timeout: Duration,
+    /// How many workers run at once: the maximum concurrency of the queue's mapping.
+    pub workers: usize,
+    /// How many charges a second a process sends on each channel; as many as come if absent.
+    pub charges_per_second: Option<NonZeroU32>,
     /// Whether it runs no function by itself, for they run elsewhere: no schedule fires, and queues and stream keep what they get.
     /// `PortOne` sends no webhook before it is told where to.
     pub bare: bool,
@@ -89,6 +94,8 @@ impl Default for Options {
             api_secret: API_SECRET.to_owned(),
             webhook_secret: WEBHOOK_SECRET.to_owned(),
             read_timeout: portone::DEFAULT_READ_TIMEOUT,
+            workers: WORKERS,
+            charges_per_second: None,
             bare: false,
         }
     }
@@ -198,6 +205,7 @@ impl Stack {
                 ladder: Ladder::default(),
             },
             read_timeout: options.read_timeout,
+            charges_per_second: options.charges_per_second,
         };
         let (dynamodb, _) = wiring.sdk("console").await?;
         let dynamodb = aws_sdk_dynamodb::Client::new(&dynamodb);
@@ -216,6 +224,7 @@ impl Stack {
             queues: queues.clone(),
             dynamo: dynamo.clone(),
             changed,
+            workers: options.workers,
             bare: options.bare,
         };
         let engine = Engine::new(parts, past);
@@ -330,6 +339,7 @@ struct Wiring {
     tally: Tally,
     settings: Settings,
     read_timeout: Duration,
+    charges_per_second: Option<NonZeroU32>,
 }
 
 impl Wiring {
@@ -364,6 +374,7 @@ impl Wiring {
             base_url: Some(url(self.addresses.portone)),
             read_timeout: self.read_timeout,
             connect_timeout: portone::DEFAULT_CONNECT_TIMEOUT,
+            charges_per_second: self.charges_per_second,
         };
         Ok(Billing {
             store: self.store(app).await?,

@@ -64,11 +64,14 @@ export function openInvoice(subscription, { storeId, brand, planNames }, now) {
   const [year, month, day] = yearMonthDay(period);
   const days = new Date(Date.UTC(year, month, 0)).getUTCDate();
   const planName = planNames[planType]?.[locale] ?? planType;
+  const paymentId = paymentIdOf(storeId, subscription);
+  // The books of a month lie in four shards, by the last letter of the name.
+  const booksShard = `${period.slice(0, 7)}#${paymentId.charCodeAt(paymentId.length - 1) % 4}`;
   const inEnglish = () => new Date(Date.UTC(year, month - 1)).toLocaleString('en', { month: 'long', timeZone: 'UTC' });
   return {
-    paymentId: paymentIdOf(storeId, subscription),
+    paymentId,
     revision: 0,
-    ...{ userId, subscriptionId, period, month: period.slice(0, 7) },
+    ...{ userId, subscriptionId, period, month: booksShard },
     // A first period that starts within a month costs its share by days, rounded down; exact, for a price is at most 10^11.
     amount: Math.floor((monthlyAmount * (days - day + 1)) / days),
     ...{ currency, planType, planName, teamSeats, customerName, customerEmail, customerPhone, locale },

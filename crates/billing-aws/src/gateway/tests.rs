@@ -50,6 +50,7 @@ async fn gateway_at(base_url: String, secrets: &[&'static str]) -> PortOneGatewa
         base_url: Some(base_url),
         read_timeout: Duration::from_millis(500),
         connect_timeout: Duration::from_secs(1),
+        charges_per_second: None,
     };
     let texts = Texts(Mutex::new(secrets.to_vec()), AtomicUsize::new(0));
     PortOneGateway::new(&config, CachedSecret::new(texts, Ticking::default(), "b/api")).await.unwrap()

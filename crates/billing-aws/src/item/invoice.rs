@@ -23,7 +23,7 @@ pub(crate) struct InvoiceRow {
     revision: u8,
     user_id: UserId,
     subscription_id: SubscriptionId,
-    /// The key of `month-index`; derived from the period and never read.
+    /// The key of `month-index`: [`books_of`] its period. Derived and never read.
     #[serde(default)]
     month: String,
     period: Period,
@@ -277,11 +277,11 @@ impl Row for InvoiceRow {
             decline_count: core.declines(),
             refunds: (!core.refunds.is_empty()).then(|| core.refunds.iter().map(RefundRow::of).collect()),
             refund_under_way: core.refund_under_way().map(|refund| refund.number),
+            month: books_of(invoice.period, invoice.payment_id.books_shard()),
             payment_id: invoice.payment_id,
             revision: invoice.revision,
             user_id: invoice.subscription.user_id,
             subscription_id: invoice.subscription.id,
-            month: invoice.period.month_id(),
             period: invoice.period,
             upgrade: match invoice.part {
                 Part::Period => None,
@@ -344,6 +344,11 @@ impl Row for InvoiceRow {
             version: self.version,
         })
     }
+}
+
+/// The partition of `month-index` that a shard of a month's books lies in, such as `2026-12#3`.
+pub(crate) fn books_of(period: Period, shard: u8) -> String {
+    format!("{}#{shard}", period.month_id())
 }
 
 /// What `month-index` projects.

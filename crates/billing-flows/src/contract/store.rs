@@ -26,7 +26,10 @@ pub use notices::*;
 pub use rows::*;
 pub use sessions::*;
 
-use crate::ports::{Changes, CommitError, Conflict, Cursor, Page, Store};
+use crate::ports::{BookLine, Changes, CommitError, Conflict, Cursor, Page, Store};
+use billing_core::Timestamp;
+use billing_core::calendar::Period;
+use billing_core::id::BOOKS_SHARDS;
 use futures::future::join_all;
 
 /// Makes one `#[tokio::test]` of every behaviour of [`contract::store`](crate::contract::store). Takes the path of an async function, or an
@@ -154,6 +157,15 @@ async fn pages<T>(mut next: impl AsyncFnMut(Option<&Cursor>) -> Page<T>) -> Vec<
             return pages;
         }
     }
+}
+
+/// The lines of a month's books, shard after shard.
+async fn lines_of(store: &impl Store, month: Period, from: Timestamp, until: Timestamp) -> Vec<BookLine> {
+    let mut lines = Vec::new();
+    for shard in 0..BOOKS_SHARDS {
+        lines.extend(rows(async |after| store.book_lines(month, shard, from, until, after).await.unwrap()).await);
+    }
+    lines
 }
 
 /// The rows of a listing.

@@ -174,6 +174,7 @@ struct Books {
     keys: BTreeMap<BillingKey, KeySeen>,
     deleted: BTreeSet<BillingKey>,
     requests: BTreeMap<&'static str, u64>,
+    room: Option<usize>,
 }
 
 impl Row {
@@ -233,6 +234,11 @@ impl ScriptedGateway {
     /// A gateway that approves everything.
     pub fn new(clock: impl Clock + 'static) -> Self {
         Self { books: Arc::default(), script: Arc::default(), clock: Arc::new(clock) }
+    }
+
+    /// Has it room for so many charges only.
+    pub fn set_room(&self, room: usize) {
+        lock(&self.books).room = Some(room);
     }
 
     /// How charges go that no script is for.
@@ -594,6 +600,10 @@ impl Books {
 }
 
 impl Gateway for ScriptedGateway {
+    fn room(&self) -> usize {
+        lock(&self.books).room.unwrap_or(usize::MAX)
+    }
+
     async fn charge(&self, order: &ChargeOrder<'_>) -> ChargeAnswer {
         breathe().await;
         let now = self.clock.now();

@@ -454,18 +454,21 @@ impl Store for MemoryStore {
     async fn book_lines(
         &self,
         period: Period,
+        shard: u8,
         from: Timestamp,
         until: Timestamp,
         after: Option<&Cursor>,
     ) -> Result<Page<BookLine>, StoreError> {
-        let partition = period.month_id();
+        let month = period.month_id();
+        let partition = format!("{month}#{shard}");
         let listing = self.listing("book_lines", &partition);
         self.list(listing, after, |tables| {
             let window = kept::moment(from)..kept::moment(until);
             let rows = tables
                 .invoices
                 .values()
-                .filter(|row| row.period.month_id() == partition && window.contains(&row.updated_at));
+                .filter(|row| row.period.month_id() == month && row.payment_id.books_shard() == shard)
+                .filter(|row| window.contains(&row.updated_at));
             rows.map(|row| (vec![sortable(row.updated_at), row.payment_id.to_string()], BookLine::of(row))).collect()
         })
         .await

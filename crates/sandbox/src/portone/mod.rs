@@ -191,6 +191,11 @@ impl PortOne {
         self.lock().ledger.clone().in_order()
     }
 
+    /// When each payment was last asked for: the arrival of its charge.
+    pub fn charges_came_at(&self) -> Vec<Timestamp> {
+        self.lock().payments.values().map(|payment| payment.requested_at).collect()
+    }
+
     /// How often each operation was called since the start.
     pub fn calls(&self) -> BTreeMap<String, u64> {
         lock(&self.0.calls).clone()

@@ -5,7 +5,7 @@ use super::sample::{
     full_subscription, invoice, invoice_states, key, label, puts, registers, replaces, subscription,
     subscription_states, user, won, writes,
 };
-use super::{rows, write};
+use super::{lines_of, rows, write};
 use crate::ports::Store;
 use billing_core::Timestamp;
 use billing_core::billing_key::{BillingKey, CardInfo, KeyStatus, MethodKind, MethodLabel, RegisteredKey};
@@ -177,7 +177,7 @@ pub async fn what_was_never_written_is_not_there(store: &impl Store) {
         assert!(rows(async |after| store.due(shard, Timestamp::MAX, after, 10).await.unwrap()).await.is_empty());
     }
     let (from, until) = (at("01T00:00:00"), at("31T00:00:00"));
-    let lines = rows(async |after| store.book_lines(december(), from, until, after).await.unwrap()).await;
+    let lines = lines_of(store, december(), from, until).await;
     assert!(lines.is_empty());
 }
 

@@ -1,0 +1,280 @@
+//! How fast charges are sent: `PortOne`'s and the PG's allowance is the limit of a run, not ours.
+//!
+//! On each channel charges leave one after the other, evenly spaced a little further apart than the allowance asks, so that no second holds more
+//! of them, wherever it begins. A process that stood still does not make up for it at once.
+//! When `PortOne` says that it is too much, or does not answer in time, the distance doubles; each answer after that brings it a thirty-second back
+//! towards what is allowed. What would wait too long is not sent.
+
+use billing_core::decline::Pg;
+use portone::Error;
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long a charge may wait for its turn. With the longest answer after it (63 s) it is over before the function's time limit (90 s), and so
+/// well within the attempt's lease.
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(20);
+
+/// An answer that takes longer is a sign that `PortOne` or the PG has too much to do.
+const SLOW: Duration = Duration::from_secs(20);
+
+/// How much of the allowance is used, in percent. The rest is what [`SLACK`] may add to a second.
+const USED_PERCENT: u32 = 97;
+
+/// How late a charge may be sent without those behind it moving back: timers are late by a millisecond or two, which is not to add up.
+const SLACK: Duration = Duration::from_millis(30);
+
+/// The most that the distance is stretched: a sixteenth of the allowance is always sent, or nobody would learn that it is over.
+const MAX_STRETCH: u32 = 16;
+
+/// The distance is doubled once in this time at most, for charges that were sent together fail together.
+const DOUBLED_AT_MOST_EVERY: Duration = Duration::from_secs(1);
+
+/// The part of the distance that a good answer takes back.
+const EASED_BY: u32 = 32;
+
+/// The pace of one process.
+#[derive(Debug)]
+pub(super) struct Pace {
+    /// The distance of two charges when all is well; `None` if they are not paced.
+    usual: Option<Duration>,
+    /// `PortOne` tells a subscription's channel by the PG behind it.
+    channels: Mutex<HashMap<Pg, Channel>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Channel {
+    /// When the next charge may be sent.
+    next: Instant,
+    /// The turn of the last that was sent.
+    sent: Option<Instant>,
+    /// The distance of two charges now.
+    distance: Duration,
+    /// When it was doubled last.
+    doubled: Option<Instant>,
+}
+
+/// The charge would have to wait for longer than [`MAX_WAIT`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TooLong;
+
+/// What an answer says about the pace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Load {
+    /// It was answered in time.
+    Well,
+    /// It was too much.
+    TooMuch,
+}
+
+impl Pace {
+    /// So many charges a second on each channel, or as many as come.
+    pub(super) fn new(charges_per_second: Option<NonZeroU32>) -> Self {
+        let used = |allowance: NonZeroU32| {
+            let in_hundred_seconds = allowance.get().saturating_mul(USED_PERCENT);
+            Duration::from_secs(100) / in_hundred_seconds.max(1)
+        };
+        Self { usual: charges_per_second.map(used), channels: Mutex::default() }
+    }
+
+    /// Waits for the charge's turn, and answers with when it came.
+    pub(super) async fn turn(&self, channel: &Pg) -> Result<Instant, TooLong> {
+        let turn = self.take(channel, Instant::now()).ok_or(TooLong)?;
+        tokio::time::sleep_until(turn).await;
+        let turn = self.come(channel, turn, Instant::now());
+        tokio::time::sleep_until(turn).await;
+        Ok(Instant::now())
+    }
+
+    /// When a charge whose turn has come is sent: now, or later if it is so late that it would come too close upon others.
+    fn come(&self, channel: &Pg, turn: Instant, now: Instant) -> Instant {
+        let Some(usual) = self.usual else { return now };
+        self.with(channel, usual, now, |channel| {
+            let after_last = channel.sent.map_or(turn, |sent| sent + channel.distance);
+            let turn = turn.max(after_last).max(now.checked_sub(SLACK).unwrap_or(now));
+            channel.sent = Some(turn);
+            channel.next = channel.next.max(turn + channel.distance);
+            turn
+        })
+    }
+
+    /// Takes the next turn, if it is not too long until then.
+    fn take(&self, channel: &Pg, now: Instant) -> Option<Instant> {
+        let Some(usual) = self.usual else { return Some(now) };
+        self.with(channel, usual, now, |channel| {
+            let turn = channel.next.max(now);
+            let is_soon = turn.duration_since(now) <= MAX_WAIT;
+            if is_soon {
+                channel.next = turn + channel.distance;
+            }
+            is_soon.then_some(turn)
+        })
+    }
+
+    /// Learns from an answer.
+    pub(super) fn heard(&self, channel: &Pg, load: Load, now: Instant) {
+        let Some(usual) = self.usual else { return };
+        self.with(channel, usual, now, |channel| match load {
+            Load::Well => channel.distance = channel.distance.saturating_sub(channel.distance / EASED_BY).max(usual),
+            Load::TooMuch if channel.doubled.is_some_and(|at| now < at + DOUBLED_AT_MOST_EVERY) => {}
+            Load::TooMuch => {
+                channel.distance = (channel.distance * 2).min(usual * MAX_STRETCH);
+                channel.doubled = Some(now);
+            }
+        });
+    }
+
+    /// How many charges can be taken on now so that none waits too long, whatever channel they are on; never none, or nothing would be learned.
+    pub(super) fn room(&self, now: Instant) -> usize {
+        let Some(usual) = self.usual else { return usize::MAX };
+        let channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |channel: &Channel| {
+            let left = MAX_WAIT.saturating_sub(channel.next.saturating_duration_since(now));
+            left.as_nanos().checked_div(channel.distance.as_nanos()).unwrap_or(0)
+        };
+        let unused = Channel::new(usual, now);
+        let least = channels.values().map(of).fold(of(&unused), u128::min);
+        usize::try_from(least).unwrap_or(usize::MAX).max(1)
+    }
+
+    fn with<T>(&self, channel: &Pg, usual: Duration, now: Instant, change: impl FnOnce(&mut Channel) -> T) -> T {
+        let mut channels = self.channels.lock().unwrap_or_else(PoisonError::into_inner);
+        change(channels.entry(channel.clone()).or_insert_with(|| Channel::new(usual, now)))
+    }
+}
+
+impl Channel {
+    fn new(distance: Duration, now: Instant) -> Self {
+        Self { next: now, sent: None, distance, doubled: None }
+    }
+}
+
+impl Load {
+    /// What an answer to a charge says, and the time it took. A decline is an answer.
+    pub(super) fn of<T>(answer: &Result<T, Error>, took: Duration) -> Self {
+        let is_too_much = match answer {
+            Err(Error::Transport { .. }) => true,
+            Err(Error::NotJson { status, .. }) => matches!(status, 429 | 503 | 504),
+            Err(Error::Api(error)) => error.status == 429,
+            Ok(_) | Err(Error::Undecodable { .. }) => false,
+        };
+        if is_too_much || took > SLOW { Self::TooMuch } else { Self::Well }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CARDS: Pg = Pg::TossPayments;
+
+    fn pace(allowance: u32) -> Pace {
+        Pace::new(NonZeroU32::new(allowance))
+    }
+
+    /// When each of so many charges that come at once is sent, in milliseconds from then.
+    fn sent(pace: &Pace, channel: &Pg, charges: u32, now: Instant) -> Vec<u128> {
+        let turns = (0..charges).filter_map(|_| pace.take(channel, now));
+        turns.map(|turn| turn.duration_since(now).as_millis()).collect()
+    }
+
+    #[test]
+    fn no_second_holds_more_than_is_allowed_and_at_least_95_percent_of_it_are_used() {
+        for allowance in [1, 3, 10, 50, 200, 1000] {
+            let times = sent(&pace(allowance), &CARDS, allowance * 15, Instant::now());
+            let in_second = |from: &u128| times.iter().filter(|at| (*from..*from + 1000).contains(at)).count();
+            let most = times.iter().map(in_second).max().unwrap();
+            assert!(most <= usize::try_from(allowance).unwrap(), "{most} in a second of {allowance}");
+            assert!(*times.last().unwrap() <= 15_000 * 100 / 95, "{allowance}: {times:?}");
+        }
+    }
+
+    #[test]
+    fn charges_whose_turn_went_by_while_the_process_stood_still_are_spaced_anew() {
+        let (pace, now) = (pace(30), Instant::now());
+        let turns: Vec<Instant> = (0..60).map(|_| pace.take(&CARDS, now).unwrap()).collect();
+        let stood_until = now + Duration::from_secs(1);
+        let sent = turns.iter().map(|turn| pace.come(&CARDS, *turn, (*turn).max(stood_until)).max(stood_until));
+        let sent: Vec<u128> = sent.map(|turn| turn.duration_since(now).as_millis()).collect();
+        assert_eq!(sent[..3], [1000, 1004, 1038]);
+        let in_second = |from: &u128| sent.iter().filter(|at| (*from..*from + 1000).contains(at)).count();
+        assert_eq!(sent.iter().map(in_second).max(), Some(30));
+    }
+
+    #[test]
+    fn a_timer_that_is_a_little_late_costs_nothing() {
+        let (pace, now) = (pace(30), Instant::now());
+        for _ in 0..30 {
+            let turn = pace.take(&CARDS, now).unwrap();
+            assert_eq!(pace.come(&CARDS, turn, turn + Duration::from_millis(3)), turn);
+        }
+    }
+
+    #[test]
+    fn a_process_that_was_idle_saves_nothing_up() {
+        let (pace, now) = (pace(10), Instant::now());
+        sent(&pace, &CARDS, 1, now);
+        assert_eq!(sent(&pace, &CARDS, 3, now + Duration::from_mins(1)), [0, 103, 206]);
+    }
+
+    #[test]
+    fn each_channel_has_an_allowance_of_its_own() {
+        let (pace, now) = (pace(1), Instant::now());
+        assert_eq!(sent(&pace, &CARDS, 1, now), [0]);
+        assert_eq!(sent(&pace, &Pg::PayPal, 1, now), [0]);
+        assert_eq!(sent(&pace, &CARDS, 1, now), [1030]);
+    }
+
+    #[test]
+    fn what_would_wait_too_long_is_not_sent_and_there_is_no_room_for_it() {
+        let (pace, now) = (pace(1), Instant::now());
+        assert_eq!(pace.room(now), 19);
+        assert_eq!(sent(&pace, &CARDS, 40, now).len(), 20);
+        assert_eq!(pace.room(now), 1, "one is always tried");
+        assert_eq!(pace.room(now + MAX_WAIT), 18);
+        assert_eq!(Pace::new(None).room(now), usize::MAX);
+    }
+
+    #[test]
+    fn too_much_halves_the_pace_once_a_second_and_good_answers_bring_it_back() {
+        let (pace, mut now) = (pace(100), Instant::now());
+        let distance = |now| sent(&pace, &CARDS, 2, now)[1];
+        for _ in 0..50 {
+            pace.heard(&CARDS, Load::TooMuch, now);
+        }
+        assert_eq!(distance(now), 20);
+        for _ in 0..10 {
+            now += DOUBLED_AT_MOST_EVERY;
+            pace.heard(&CARDS, Load::TooMuch, now);
+        }
+        assert_eq!(distance(now + MAX_WAIT), 164, "a sixteenth, and no less");
+        for _ in 0..86 {
+            pace.heard(&CARDS, Load::Well, now);
+        }
+        assert_eq!(distance(now + MAX_WAIT * 2), 10, "after some hundred good answers all is as before");
+    }
+
+    #[test]
+    fn without_an_allowance_all_are_sent_at_once() {
+        assert_eq!(sent(&Pace::new(None), &CARDS, 3, Instant::now()), [0, 0, 0]);
+    }
+
+    #[test]
+    fn a_decline_is_an_answer_and_429_a_timeout_and_a_slow_one_are_too_much() {
+        let api = |status, kind: &str| {
+            Err::<(), _>(Error::Api(portone::ApiError { status, kind: kind.into(), message: None, pg: None }))
+        };
+        let html = |status| Err::<(), _>(Error::NotJson { status, content_type: None, excerpt: String::new() });
+        let soon = Duration::from_secs(2);
+        assert_eq!(Load::of(&api(502, "PG_PROVIDER"), soon), Load::Well);
+        assert_eq!(Load::of(&Ok(()), soon), Load::Well);
+        assert_eq!(Load::of(&html(502), soon), Load::Well);
+        assert_eq!(Load::of(&Ok(()), Duration::from_secs(21)), Load::TooMuch);
+        assert_eq!(Load::of(&api(429, "TOO_MANY_REQUESTS"), soon), Load::TooMuch);
+        assert_eq!(Load::of(&html(503), soon), Load::TooMuch);
+        let timeout = Error::Transport { phase: portone::TransportPhase::Timeout, source: None };
+        assert_eq!(Load::of(&Err::<(), _>(timeout), soon), Load::TooMuch);
+    }
+}

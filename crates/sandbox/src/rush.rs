@@ -1,0 +1,291 @@
+//! `sandbox rush`: a first of the month on which everybody is due at once, in real time, and how the stack stood up to it.
+//!
+//! All customers have a card on one channel. `PortOne` takes 300 ms to 2 s for each charge, as it does. Planner, workers, webhook function and
+//! notifier run as deployed and at the same time; every charge goes through the allowance of one process, for here the workers are one.
+
+use crate::clock::Clock;
+use crate::customers::{self, CreateError, NewCustomers};
+use crate::run::{Progress, START};
+use crate::stack::{Options, Stack};
+use crate::usage::Usage;
+use billing_core::Timestamp;
+use billing_core::calendar::{self, Period};
+use clap::Args;
+use jiff::SignedDuration;
+use serde::Serialize;
+use serde_json::json;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How large a first of the month.
+#[derive(Debug, Clone, Args)]
+pub struct RushArgs {
+    /// How many customers are due at once.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=200_000))]
+    pub customers: u32,
+    /// How many charges a second the channel allows.
+    #[arg(long, default_value_t = NonZeroU32::MIN.saturating_add(99))]
+    pub allowance: NonZeroU32,
+    /// How many workers run at once, each on ten messages. As many as keep the allowance busy, if it is not said.
+    #[arg(long)]
+    pub workers: Option<usize>,
+    /// Writes everything that was measured to this file, as JSON.
+    #[arg(long)]
+    pub json: Option<PathBuf>,
+}
+
+/// How long `PortOne` takes for a charge, from and to, in milliseconds.
+const LATENCY_MS: (u32, u32) = (300, 2_000);
+
+/// How many messages a worker gets at once.
+const BATCH: u32 = 10;
+
+/// How often the queue and the memory are looked at.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// How long it is before looking again whether all has come to rest.
+const BETWEEN: Duration = Duration::from_millis(5);
+
+/// How many customers are made at once.
+const MADE_AT_ONCE: u32 = 500;
+
+/// One look.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Look {
+    /// Since the planner's tick.
+    ms: u64,
+    /// Messages to workers that wait or are worked on.
+    waiting: usize,
+    /// Charges that came to `PortOne` so far.
+    charges: u64,
+    /// What the whole stack holds in memory.
+    memory_kib: u64,
+}
+
+/// Everything that was measured.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rushed {
+    customers: u32,
+    allowance: u32,
+    workers: usize,
+    latency_ms: (u32, u32),
+    /// The planner's own time, from its tick until it had handed everybody over.
+    planned_ms: u64,
+    /// From the tick until the last charge came to `PortOne`.
+    charged_ms: u64,
+    /// From the tick until nothing moved any more: webhooks taken, mails sent.
+    rested_ms: u64,
+    /// The most charges that came within one second, wherever it begins.
+    most_in_a_second: usize,
+    /// The share of the allowance that was used from the first charge to the last, in percent.
+    used_percent: u64,
+    approvals: usize,
+    mails: u64,
+    dynamodb_requests: u64,
+    portone_calls: u64,
+    messages: u64,
+    peak_memory_kib: u64,
+    /// The memory before anybody was due, with the tables and `PortOne`'s simulator in it.
+    memory_before_kib: u64,
+    looks: Vec<Look>,
+}
+
+/// Lives through it, and prints what was measured. `false` if not everybody was charged exactly once.
+#[expect(clippy::print_stdout, reason = "the figures are what the command is for")]
+pub async fn rush(args: &RushArgs) -> anyhow::Result<bool> {
+    let start: Timestamp = START.parse()?;
+    // The mean latency × the allowance is how many charges are under way; twice that, for a batch takes the time of its slowest.
+    let busy = args.allowance.get().saturating_mul(LATENCY_MS.1) / 1_000;
+    let workers = args.workers.unwrap_or_else(|| usize::try_from(busy.div_ceil(BATCH) + 1).unwrap_or(usize::MAX));
+    let options = Options {
+        clock: Clock::running_from(start),
+        workers,
+        charges_per_second: Some(args.allowance),
+        ..Options::default()
+    };
+    let stack = Box::pin(Stack::open(options)).await?;
+    let bar = Progress::new();
+    make(&stack, args.customers, &bar).await?;
+    stack.portone.request_faults(&json!({ "slowMs": LATENCY_MS, "rules": [{ "behavior": "slow", "rate": 1.0 }] }))?;
+    let month = Period::starting(calendar::date_at(start)).next();
+    stack.engine.advance_to(month.due_at().checked_sub(SignedDuration::from_secs(1))?, |_| ()).await?;
+    stack.clock.advance_to(month.due_at());
+    let rushed = measure(&stack, args, workers, &bar).await?;
+    bar.finish();
+    if let Some(file) = &args.json {
+        std::fs::write(file, serde_json::to_string(&rushed)?)?;
+    }
+    println!("{}", rushed.table());
+    Ok(rushed.is_right())
+}
+
+async fn make(stack: &Stack, customers: u32, bar: &Progress) -> anyhow::Result<()> {
+    let mut made = 0;
+    while made < customers {
+        let count = MADE_AT_ONCE.min(customers - made);
+        let wish = NewCustomers {
+            count: Some(count),
+            seed: u64::from(made),
+            pg_provider: Some("TOSSPAYMENTS".to_owned()),
+            ..NewCustomers::default()
+        };
+        customers::create(stack, &wish).await.map_err(|error| match error {
+            CreateError::Wrong(message) => anyhow::anyhow!(message),
+            CreateError::Broken(error) => error,
+        })?;
+        stack.engine.come_to_rest().await?;
+        made += count;
+        bar.show("enrolling", u64::from(made), u64::from(customers));
+    }
+    bar.line(&format!("{customers} customers enrolled"));
+    Ok(())
+}
+
+async fn measure(stack: &Stack, args: &RushArgs, workers: usize, bar: &Progress) -> anyhow::Result<Rushed> {
+    let before = Usage::of(stack);
+    let (memory_before_kib, _) = memory();
+    let began = stack.clock.now();
+    let since = |at: Timestamp| u64::try_from(at.duration_since(began).as_millis()).unwrap_or(0);
+    let lambda = stack.lambda.clone();
+    let clock = stack.clock.clone();
+    // The workers begin while the planner still plans, as on AWS.
+    let planning = tokio::spawn(async move {
+        lambda.invoke(crate::lambda::Function::Planner, json!({ "scheduledTime": began })).await?;
+        anyhow::Ok(clock.now())
+    });
+    let rest = async {
+        while !planning.is_finished() || stack.queues.depth().0 > 0 {
+            stack.engine.come_to_rest().await?;
+            tokio::time::sleep(BETWEEN).await;
+        }
+        stack.engine.come_to_rest().await
+    };
+    let mut rest = Box::pin(rest);
+    let mut every = tokio::time::interval(EVERY);
+    let mut looks = Vec::new();
+    loop {
+        tokio::select! {
+            done = &mut rest => { done?; break; }
+            _ = every.tick() => {
+                let charges = charges(&Usage::of(stack), &before);
+                let (memory_kib, _) = memory();
+                looks.push(Look { ms: since(stack.clock.now()), waiting: stack.queues.depth().0, charges, memory_kib });
+                bar.show("charging", charges, u64::from(args.customers));
+            }
+        }
+    }
+    drop(rest);
+    let rested_ms = since(stack.clock.now());
+    let planned_ms = since(planning.await??);
+    let mut came = stack.portone.charges_came_at();
+    came.sort_unstable();
+    let (first, last) = (came.first().copied().unwrap_or(began), came.last().copied().unwrap_or(began));
+    let allowed_ms = u64::from(args.customers) * 1_000 / u64::from(args.allowance.get());
+    let took_ms = u64::try_from(last.duration_since(first).as_millis()).unwrap_or(0);
+    let used = Usage::of(stack);
+    let (_, peak_memory_kib) = memory();
+    Ok(Rushed {
+        customers: args.customers,
+        allowance: args.allowance.get(),
+        workers,
+        latency_ms: LATENCY_MS,
+        planned_ms,
+        charged_ms: since(last),
+        rested_ms,
+        most_in_a_second: most_in_a_second(&came),
+        used_percent: allowed_ms * 100 / took_ms.max(1),
+        approvals: stack.portone.ledger().approvals.len(),
+        mails: used.mails - before.mails,
+        dynamodb_requests: total(&used) - total(&before),
+        portone_calls: used.calls.values().sum::<u64>() - before.calls.values().sum::<u64>(),
+        messages: used.messages - before.messages,
+        peak_memory_kib,
+        memory_before_kib,
+        looks,
+    })
+}
+
+fn charges(now: &Usage, before: &Usage) -> u64 {
+    const CHARGE: &str = "POST /payments/{paymentId}/billing-key";
+    now.calls_of(CHARGE) - before.calls_of(CHARGE)
+}
+
+fn total(usage: &Usage) -> u64 {
+    // The sandbox's own looks are nobody's cost.
+    usage.requests.iter().filter(|((app, _), _)| app != "console").map(|(_, count)| count).sum()
+}
+
+/// The most of these moments, in order, that lie within one second.
+fn most_in_a_second(moments: &[Timestamp]) -> usize {
+    let mut most = 0;
+    let mut first = 0;
+    for (last, moment) in moments.iter().enumerate() {
+        while moments.get(first).is_some_and(|from| moment.duration_since(*from) >= SignedDuration::from_secs(1)) {
+            first += 1;
+        }
+        most = most.max(last + 1 - first);
+    }
+    most
+}
+
+/// The memory that this process holds, and the most that it ever held, in KiB, where the system tells (Linux).
+fn memory() -> (u64, u64) {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let of = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+    };
+    (of("VmRSS:"), of("VmHWM:"))
+}
+
+impl Rushed {
+    fn is_right(&self) -> bool {
+        self.approvals == usize::try_from(self.customers).unwrap_or(0)
+            && self.most_in_a_second <= usize::try_from(self.allowance).unwrap_or(0)
+    }
+
+    fn table(&self) -> String {
+        let seconds = |ms: u64| format!("{}.{} s", ms / 1_000, ms % 1_000 / 100);
+        let each = |count: u64| {
+            let hundredths = count * 100 / u64::from(self.customers).max(1);
+            format!("{}.{:02}", hundredths / 100, hundredths % 100)
+        };
+        let deepest = self.looks.iter().map(|look| look.waiting).max().unwrap_or(0);
+        let rows = [
+            ("customers due at once", self.customers.to_string()),
+            ("allowance of the channel, a second", self.allowance.to_string()),
+            ("workers, each on ten messages", self.workers.to_string()),
+            ("everybody handed over after", seconds(self.planned_ms)),
+            ("deepest queue", deepest.to_string()),
+            ("last charge after", seconds(self.charged_ms)),
+            ("all mails sent and webhooks taken after", seconds(self.rested_ms)),
+            ("most charges within any second", self.most_in_a_second.to_string()),
+            ("of the allowance used", format!("{} %", self.used_percent)),
+            ("approvals", self.approvals.to_string()),
+            ("mails", self.mails.to_string()),
+            ("PortOne calls for each", each(self.portone_calls)),
+            ("DynamoDB requests for each", each(self.dynamodb_requests)),
+            ("queue messages for each", each(self.messages)),
+            (
+                "memory of the whole stack, before and at most",
+                format!("{} and {} MB", self.memory_before_kib / 1024, self.peak_memory_kib / 1024),
+            ),
+        ];
+        rows.map(|(what, figure)| format!("{what:<48}{figure:>20}")).join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_is_counted_wherever_it_begins() {
+        let at = |ms: i64| Timestamp::from_millisecond(ms).unwrap();
+        assert_eq!(most_in_a_second(&[]), 0);
+        assert_eq!(most_in_a_second(&[at(0), at(900), at(999), at(1000), at(1001), at(5000)]), 4);
+    }
+}
