@@ -4,7 +4,7 @@ CARGO ?= cargo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser test-api test-lambda test-aws sim sandbox check validate deny fmt bench cost mutants kills fuzz build \
+.PHONY: help run test test-browser test-api test-lambda test-aws sim sandbox check validate deny fmt bench bench-guard cost mutants kills fuzz build \
 	deploy event local stop resume
 
 help: ## says what there is
@@ -75,6 +75,9 @@ fmt: ## formats
 bench: ## counts what a clean charge costs, and times a month of a thousand customers
 	@$(CARGO) run --package sandbox -- run --clean $(ARGS)
 	@$(CARGO) run --package sandbox -- run $(ARGS)
+
+bench-guard: ## counts the instructions of the hot paths against bench/functions/baselines.toml, and fails beyond 3 % (wants valgrind; UPDATE=1 writes them anew)
+	@UPDATE="$(UPDATE)" CARGO="$(CARGO)" bench/functions/guard
 
 cost: ## prints what AWS would ask for a month, line by line (CUSTOMERS=10000)
 	@$(CARGO) run --package sandbox -- cost --customers $(or $(CUSTOMERS),1000) $(ARGS)

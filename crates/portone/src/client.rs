@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::AUTHORIZATION;
-use reqwest::{Method, RequestBuilder, Url, redirect, retry};
+use reqwest::{Method, RequestBuilder, Response, Url, redirect, retry};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -168,10 +168,14 @@ impl Client {
         attempt: &IdempotencyKey,
         payment: &BillingKeyPayment,
     ) -> Result<BillingKeyPaymentReceipt, Error> {
-        let url = self.url(&["payments", id.as_str(), "billing-key"]);
-        let request = self.request(Method::POST, &url, Some(attempt)).json(&self.with_store(payment));
+        let request = self.charge(id, attempt, payment);
         let answer: PayAnswer = self.send(request, Some(&payment.billing_key)).await?;
         Ok(answer.payment)
+    }
+
+    fn charge(&self, id: &PaymentId, attempt: &IdempotencyKey, payment: &BillingKeyPayment) -> RequestBuilder {
+        let url = self.url(&["payments", id.as_str(), "billing-key"]);
+        self.request(Method::POST, &url, Some(attempt)).json(&self.with_store(payment))
     }
 
     /// Reads a payment.
@@ -279,8 +283,36 @@ impl Client {
 
     async fn send<T: DeserializeOwned>(&self, request: RequestBuilder, key: Option<&BillingKey>) -> Result<T, Error> {
         let response = request.send().await.map_err(|error| transport(error, TransportPhase::Request))?;
+        self.read(response, key).await
+    }
+
+    async fn read<T: DeserializeOwned>(&self, response: Response, key: Option<&BillingKey>) -> Result<T, Error> {
         let scrub = Scrub([Some(self.secret.expose()), key.map(BillingKey::expose)].into_iter().flatten().collect());
         decode(response, &scrub).await
+    }
+}
+
+/// [`Client::pay_with_billing_key`] without the network in its middle.
+#[cfg(feature = "halves")]
+impl Client {
+    /// The request that it sends.
+    pub fn charge_request(
+        &self,
+        id: &PaymentId,
+        attempt: &IdempotencyKey,
+        payment: &BillingKeyPayment,
+    ) -> Result<reqwest::Request, Error> {
+        self.charge(id, attempt, payment).build().map_err(|error| transport(error, TransportPhase::Prepare))
+    }
+
+    /// What it makes of an answer.
+    pub async fn charge_answer(
+        &self,
+        answer: impl Into<Response>,
+        payment: &BillingKeyPayment,
+    ) -> Result<BillingKeyPaymentReceipt, Error> {
+        let answer: PayAnswer = self.read(answer.into(), Some(&payment.billing_key)).await?;
+        Ok(answer.payment)
     }
 }
 

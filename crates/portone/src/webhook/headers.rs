@@ -41,12 +41,17 @@ impl<'a> WebhookHeaders<'a> {
     pub fn from_iter(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<Self, VerifyError> {
         let (mut id, mut timestamp, mut signature) = (None, None, None);
         for (name, value) in headers {
-            for (known, slot) in
-                [(ID_HEADER, &mut id), (TIMESTAMP_HEADER, &mut timestamp), (SIGNATURE_HEADER, &mut signature)]
-            {
-                if name.eq_ignore_ascii_case(known) && slot.replace(value).is_some() {
-                    return Err(VerifyError::DuplicateHeader(known));
-                }
+            let (known, slot) = if name.eq_ignore_ascii_case(ID_HEADER) {
+                (ID_HEADER, &mut id)
+            } else if name.eq_ignore_ascii_case(TIMESTAMP_HEADER) {
+                (TIMESTAMP_HEADER, &mut timestamp)
+            } else if name.eq_ignore_ascii_case(SIGNATURE_HEADER) {
+                (SIGNATURE_HEADER, &mut signature)
+            } else {
+                continue;
+            };
+            if slot.replace(value).is_some() {
+                return Err(VerifyError::DuplicateHeader(known));
             }
         }
         Self::new(

@@ -148,6 +148,7 @@ fn what_is_not_v1_or_not_base64_is_not_ours() {
         base64.to_owned(),
         format!("v1,{base64},junk"),
         format!("v1,{}", base64.trim_end_matches('=')),
+        format!("v1,{}A", base64.trim_end_matches('=')), // one byte more
         format!("v1,{}", &base64[..8]),
         "v1,".to_owned(),
         "v1".to_owned(),
