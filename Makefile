@@ -4,7 +4,7 @@ CARGO ?= cargo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser test-api test-lambda test-aws sim sandbox check validate deny fmt bench bench-guard cost mutants kills fuzz build \
+.PHONY: help run test test-browser test-api test-lambda test-aws sim sandbox check validate deny fmt bench bench-guard rush cost mutants kills fuzz build \
 	deploy event local stop resume
 
 help: ## says what there is
@@ -78,6 +78,9 @@ bench: ## counts what a clean charge costs, and times a month of a thousand cust
 
 bench-guard: ## counts the instructions of the hot paths against bench/functions/baselines.toml, and fails beyond 3 % (wants valgrind; UPDATE=1 writes them anew)
 	@UPDATE="$(UPDATE)" CARGO="$(CARGO)" bench/functions/guard
+
+rush: ## has everybody due at once, in real time, and tells how the stack stood up to it (CUSTOMERS=1000 ALLOWANCE=100 a second)
+	@$(CARGO) run --profile rush --package sandbox -- rush --customers $(or $(CUSTOMERS),1000) --allowance $(or $(ALLOWANCE),100) $(ARGS)
 
 cost: ## prints what AWS would ask for a month, line by line (CUSTOMERS=10000)
 	@$(CARGO) run --package sandbox -- cost --customers $(or $(CUSTOMERS),1000) $(ARGS)

@@ -346,7 +346,9 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         let seen = match self.gateway.payment(&books.invoice.payment_id).await {
             Ok(seen) => seen,
             Err(AskError::Unauthorized(code)) => return Err(FlowError::Unauthorized(code)),
-            Err(AskError::Unavailable(_)) => return Ok(ClearedUp::undecided()),
+            Err(AskError::Unavailable(why)) => {
+                return Ok(ClearedUp { unanswered: Some(why), ..ClearedUp::undecided() });
+            }
         };
         let facts = seen.as_ref().map(|seen| facts_of(seen, &books.invoice)).unwrap_or_default();
         if !facts.is_empty() {
@@ -355,7 +357,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                 books = self.settle_charge(books, fact, cause).await?.into_books();
             }
             let is = books.invoice.state.status();
-            return Ok(ClearedUp { collected: Collected::Settled(is), changed: was != is });
+            return Ok(ClearedUp { collected: Collected::Settled(is), changed: was != is, unanswered: None });
         }
         if matches!(seen.as_ref().map(|seen| &seen.status), Some(SeenStatus::Other(_))) {
             return Ok(ClearedUp::undecided());
@@ -370,7 +372,8 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         if is_lost {
             let fact = Fact::Lost { attempt: attempt.number };
             let books = self.settle(books, &fact, cause).await?.into_books();
-            return Ok(ClearedUp { collected: Collected::Settled(books.invoice.state.status()), changed: true });
+            let collected = Collected::Settled(books.invoice.state.status());
+            return Ok(ClearedUp { collected, changed: true, unanswered: None });
         }
         match (resend, books.invoice.reclaimed(now)) {
             (Resend::IfAllowed, Some(again)) => self.resend(books, again, cause).await,
@@ -393,7 +396,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         let books = Books { invoice: again, ..books };
         // `charge` asks at most once more and never re-sends, so this recursion is one level deep.
         let collected = Box::pin(self.charge(books, cause, Sending::Again)).await?;
-        Ok(ClearedUp { collected, changed: true })
+        Ok(ClearedUp { collected, changed: true, unanswered: None })
     }
 
     /// The payment id is used up. If a GET proves it unpaid, the invoice goes on under the next revision and is collected by the next run.
@@ -689,16 +692,18 @@ enum Sending {
 }
 
 /// What asking came to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct ClearedUp {
     pub(crate) collected: Collected,
     /// Whether anything was learned.
     pub(crate) changed: bool,
+    /// Why `PortOne` gave no answer, if it gave none.
+    pub(crate) unanswered: Option<String>,
 }
 
 impl ClearedUp {
     fn undecided() -> Self {
-        Self { collected: Collected::Skipped(Skip::Undecided), changed: false }
+        Self { collected: Collected::Skipped(Skip::Undecided), changed: false, unanswered: None }
     }
 }
 

@@ -480,6 +480,10 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         }
         let subscription = self.store.subscription(&invoice.subscription).await?;
         let cleared = self.ask(Books { invoice, subscription }, cause, Resend::No).await?;
+        // A night that did not hear of it did not get through everything.
+        if let Some(why) = cleared.unanswered {
+            return Err(FlowError::Unavailable(why));
+        }
         Ok(if cleared.changed { Compared::Settled } else { Compared::Same })
     }
 

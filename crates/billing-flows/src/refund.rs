@@ -78,7 +78,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                 }
                 let number = known.number;
                 let invoice = if known.is_open() {
-                    self.clear_up_refund(invoice, number, cause, Resend::IfAllowed).await?
+                    self.ask_of_refund(invoice, number, cause, Resend::IfAllowed).await?
                 } else {
                     invoice
                 };
@@ -87,7 +87,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             let other =
                 invoice.refund_under_way().filter(|_| invoice.quarantine.is_none() && Guard::OneRefund.stands());
             let invoice = match other.map(|other| other.number) {
-                Some(number) => self.clear_up_refund(invoice, number, cause, Resend::No).await?,
+                Some(number) => self.ask_of_refund(invoice, number, cause, Resend::No).await?,
                 None => invoice,
             };
             let begun = match invoice.refunding(wish, cause, self.clock.now()) {
@@ -108,6 +108,20 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         Err(FlowError::Contended)
     }
 
+    /// [`Billing::clear_up_refund`] for a caller: without an answer of `PortOne` the refund is as undecided as before.
+    async fn ask_of_refund(
+        &self,
+        invoice: Invoice,
+        number: u32,
+        cause: &Cause,
+        resend: Resend,
+    ) -> Result<Invoice, FlowError> {
+        match self.clear_up_refund(invoice.clone(), number, cause, resend).await {
+            Err(FlowError::Unavailable(_)) => Ok(invoice),
+            cleared => cleared,
+        }
+    }
+
     /// Asks about a refund that is not decided, and settles what is learned. One without a trace is lost where that is proved; before, it may
     /// be sent again under its idempotency key.
     pub(crate) async fn clear_up_refund(
@@ -117,11 +131,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         cause: &Cause,
         resend: Resend,
     ) -> Result<Invoice, FlowError> {
-        let seen = match self.gateway.payment(&invoice.payment_id).await {
-            Ok(seen) => seen,
-            Err(AskError::Unauthorized(code)) => return Err(FlowError::Unauthorized(code)),
-            Err(AskError::Unavailable(_)) => return Ok(invoice),
-        };
+        let seen = self.gateway.payment(&invoice.payment_id).await?;
         // That PortOne does not know what our books call paid, or knows it in a way that nobody here understands, proves nothing.
         let Some(seen) = seen.filter(|seen| !matches!(seen.status, SeenStatus::Other(_))) else { return Ok(invoice) };
         let invoice = self.settle_seen(invoice, &seen, cause).await?;

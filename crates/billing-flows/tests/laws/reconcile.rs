@@ -172,6 +172,19 @@ async fn an_undecided_charge_of_a_cancelled_subscription_is_cleared_up_by_the_ni
 }
 
 #[tokio::test]
+async fn a_night_that_got_no_answer_about_an_undecided_charge_is_no_good_one() {
+    let world = World::new();
+    world.gateway.next([Behaviour::UnknownNotReceived]);
+    world.collect().await.unwrap();
+    world.customer_cancels();
+    world.go_to("2026-12-02T03:00");
+    world.gateway.next_asks([None, None, Some(AskFault::Unavailable)]);
+    assert_eq!(world.billing.nightly(world.now(), || false).await.unwrap().failed, 1);
+    assert_eq!(night(&world, "2026-12-20T03:00").await.settled, 1);
+    assert_eq!(world.statuses(), ("void", "canceled"));
+}
+
+#[tokio::test]
 async fn a_question_that_fails_keeps_the_nightly_pass_from_no_other() {
     let world = World::with((0..10).map(customer));
     world.run().await;

@@ -11,7 +11,7 @@ use billing_flows::fake::CancelBehaviour::{self, Fail, Refuse, Request, Succeed,
 use billing_flows::fake::CancelBehaviour::{
     UnknownButDone, UnknownButFailed, UnknownButRequested, UnknownInFlight, UnknownNotReceived,
 };
-use billing_flows::fake::Fault;
+use billing_flows::fake::{AskFault, Fault};
 use billing_flows::receive_webhook::PaymentHint;
 use billing_flows::refund::RefundAnswer;
 
@@ -483,6 +483,19 @@ async fn a_refund_that_nobody_repeats_is_decided_by_the_next_nights() {
         assert_eq!((told.settled, told.differences, told.failed), (1, 0, 0), "{behaviour:?}");
         assert_eq!(world.gateway.cancels().len(), 1, "{behaviour:?}");
     }
+}
+
+#[tokio::test]
+async fn a_night_that_got_no_answer_about_a_refund_is_no_good_one_and_a_later_night_decides_it() {
+    let world = paid_and(&[UnknownNotReceived]);
+    refund(&world, &some()).await;
+    world.go_to("2026-12-03T02:40");
+    // After both listings the first question fails, and a second would be answered.
+    world.gateway.next_asks([None, None, Some(AskFault::Unavailable)]);
+    assert_eq!(world.billing.nightly(world.now(), || false).await.unwrap().failed, 1);
+    world.go_to("2026-12-20T02:40");
+    assert_eq!(world.billing.nightly(world.now(), || false).await.unwrap().failed, 0);
+    assert_eq!(outcome(&world), Some(RefundOutcome::Lost));
 }
 
 #[tokio::test]
