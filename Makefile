@@ -4,11 +4,11 @@ CARGO ?= cargo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser test-api test-lambda test-aws sim sandbox check validate deny fmt bench bench-guard cost mutants kills fuzz build \
-	deploy event local stop resume
+.PHONY: help run test test-browser test-api test-lambda test-aws sim sandbox check validate deny fmt bench bench-guard bench-compare bench-limits \
+	cost mutants kills fuzz build deploy event local stop resume
 
 help: ## says what there is
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## lives through a month of billing and prints the closed books (ARGS="--customers 200 --months 2 --seed 7")
 	@$(CARGO) run --package sandbox -- run $(ARGS)
@@ -78,6 +78,14 @@ bench: ## counts what a clean charge costs, and times a month of a thousand cust
 
 bench-guard: ## counts the instructions of the hot paths against bench/functions/baselines.toml, and fails beyond 3 % (wants valgrind; UPDATE=1 writes them anew)
 	@UPDATE="$(UPDATE)" CARGO="$(CARGO)" bench/functions/guard
+
+bench-compare: ## measures the functions beside the same in JavaScript, side by side, and draws it (25 min; wants Node 20 and npm; ARGS="--rounds 5")
+	@CARGO=$(CARGO) bench/compare $(ARGS)
+
+bench-limits: ## counts what a charge of the built worker asks for, and how long a batch takes beside its slowest call (ARGS="--batches 5")
+	@ARCH=$$(uname -m) infra/build
+	@$(CARGO) build --workspace --bin sandbox --locked
+	@$(CARGO) run --quiet --package bench --locked -- limits $(ARGS)
 
 cost: ## prints what AWS would ask for a month, line by line (CUSTOMERS=10000)
 	@$(CARGO) run --package sandbox -- cost --customers $(or $(CUSTOMERS),1000) $(ARGS)

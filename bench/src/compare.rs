@@ -19,7 +19,7 @@ pub(crate) struct Settings {
     /// Cold starts of each function
     #[arg(long, default_value_t = 40)]
     cold: usize,
-    /// Cold starts of each function at each share of a processor
+    /// Cold starts of each function at each share of a processor; 0 for nothing at a share
     #[arg(long, default_value_t = 10)]
     shared: usize,
     /// Rounds of warm invocations
@@ -61,7 +61,8 @@ pub(crate) async fn run(settings: &Settings) {
     }
     let _ = std::fs::remove_dir_all(logs());
     let shares: &[u32] = match Share::of(MEMORY) {
-        Ok(_) => &SHARES,
+        Ok(_) if settings.shared > 0 => &SHARES,
+        Ok(_) => &[],
         Err(error) => {
             println!("SKIPPED: all at Lambda's share of a processor; a control group cannot be made: {error}");
             &[]
