@@ -36,7 +36,7 @@ impl Case {
         }
     }
 
-    /// How many are measured where one of the others is: the kernel counts processor time in hundredths of a second, and these take little.
+    /// How many are measured where one of the others is: these take little time.
     pub(crate) fn weight(self) -> usize {
         match self {
             Self::Known | Self::Forged => 5,

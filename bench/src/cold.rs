@@ -32,7 +32,7 @@ pub(crate) async fn measure(kind: Kind, share_of_mb: Option<u32>, count: usize) 
             init_us: Vec::new(),
             first_us: Vec::new(),
             peak_kib: Vec::new(),
-            processor_ms: Vec::new(),
+            processor_us: Vec::new(),
         };
         sides.push((world, events, none));
     }
@@ -47,7 +47,7 @@ pub(crate) async fn measure(kind: Kind, share_of_mb: Option<u32>, count: usize) 
                 cold.init_us.push(micros(function.init));
                 cold.first_us.push(micros(first));
                 cold.peak_kib.push(function.memory().1);
-                cold.processor_ms.push(micros(function.processor_time()) / 1000);
+                cold.processor_us.push(micros(function.processor_time()));
             }
         }
     }

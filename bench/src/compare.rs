@@ -2,12 +2,12 @@
 
 use crate::case::Case;
 use crate::prices::Prices;
-use crate::results::{Package, Results};
+use crate::results::{Cold, Package, Results, Warm};
 use crate::share::Share;
 use crate::side::{Kind, MEMORY, Side, logs, node, size};
 use crate::{clock, cold, machine, plot, table, warm};
 use billing_core::calendar;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
 /// The memories, in MB, at whose share of a processor starts are measured, too.
@@ -28,8 +28,17 @@ pub(crate) struct Settings {
     /// Invocations in a round; of what takes little time, five times as many
     #[arg(long, default_value_t = 100)]
     invocations: usize,
+    /// Measures this alone, and leaves the other figures of the file as they are
+    #[arg(long)]
+    only: Option<Part>,
     #[command(flatten)]
     files: Files,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    Cold,
+    Warm,
 }
 
 /// Where figures and plots are.
@@ -43,6 +52,14 @@ pub(crate) struct Files {
     plots: PathBuf,
 }
 
+impl Files {
+    fn read(&self) -> Results {
+        let name = self.results.display();
+        let text = std::fs::read_to_string(&self.results).unwrap_or_else(|error| panic!("{name}: {error}"));
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+}
+
 /// Why nothing can be measured here and now.
 fn hindrance() -> Option<&'static str> {
     let now = clock::now();
@@ -51,6 +68,44 @@ fn hindrance() -> Option<&'static str> {
         return Some("banks are down in Seoul, or soon will be, and nothing is charged then");
     }
     node().is_none().then_some("there is no node on the PATH")
+}
+
+fn packages() -> Vec<Package> {
+    let mut packages = Vec::new();
+    for side in Side::BOTH {
+        for kind in Kind::BOTH {
+            let (zip_bytes, loaded_bytes) = size(side, kind);
+            packages.push(Package { side, kind, zip_bytes, loaded_bytes });
+        }
+    }
+    packages
+}
+
+async fn starts(settings: &Settings, shares: &[u32]) -> Vec<Cold> {
+    let mut all = Vec::new();
+    for kind in Kind::BOTH {
+        eprintln!("cold starts of the {}", kind.name());
+        all.append(&mut cold::measure(kind, None, settings.cold).await);
+        for share in shares {
+            eprintln!("cold starts of the {} at the share of {share} MB", kind.name());
+            all.append(&mut cold::measure(kind, Some(*share), settings.shared).await);
+        }
+    }
+    all
+}
+
+async fn invocations(settings: &Settings, shares: &[u32]) -> Vec<Warm> {
+    let mut all = Vec::new();
+    for case in Case::ALL {
+        let count = settings.invocations * case.weight();
+        eprintln!("{}: {} invocations", case.name(), settings.rounds * count);
+        all.append(&mut warm::measure(case, None, settings.rounds, count).await);
+        if shares.contains(&MEMORY) {
+            eprintln!("{} at the share of {MEMORY} MB", case.name());
+            all.append(&mut warm::measure(case, Some(MEMORY), 2, settings.invocations).await);
+        }
+    }
+    all
 }
 
 /// Measures both sides.
@@ -68,29 +123,15 @@ pub(crate) async fn run(settings: &Settings) {
             &[]
         }
     };
-    let mut results = Results { machine: machine::this(), packages: Vec::new(), cold: Vec::new(), warm: Vec::new() };
-    for side in Side::BOTH {
-        for kind in Kind::BOTH {
-            let (zip_bytes, loaded_bytes) = size(side, kind);
-            results.packages.push(Package { side, kind, zip_bytes, loaded_bytes });
-        }
+    let mut results = match settings.only {
+        Some(_) => settings.files.read(),
+        None => Results { machine: machine::this(), packages: packages(), cold: Vec::new(), warm: Vec::new() },
+    };
+    if settings.only != Some(Part::Warm) {
+        results.cold = starts(settings, shares).await;
     }
-    for kind in Kind::BOTH {
-        eprintln!("cold starts of the {}", kind.name());
-        results.cold.append(&mut cold::measure(kind, None, settings.cold).await);
-        for share in shares {
-            eprintln!("cold starts of the {} at the share of {share} MB", kind.name());
-            results.cold.append(&mut cold::measure(kind, Some(*share), settings.shared).await);
-        }
-    }
-    for case in Case::ALL {
-        let count = settings.invocations * case.weight();
-        eprintln!("{}: {} invocations", case.name(), settings.rounds * count);
-        results.warm.append(&mut warm::measure(case, None, settings.rounds, count).await);
-        if shares.contains(&MEMORY) {
-            eprintln!("{} at the share of {MEMORY} MB", case.name());
-            results.warm.append(&mut warm::measure(case, Some(MEMORY), 2, settings.invocations).await);
-        }
+    if settings.only != Some(Part::Cold) {
+        results.warm = invocations(settings, shares).await;
     }
     let file = &settings.files.results;
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -100,9 +141,7 @@ pub(crate) async fn run(settings: &Settings) {
 
 /// Shows what was measured.
 pub(crate) fn show(files: &Files) {
-    let name = files.results.display();
-    let text = std::fs::read_to_string(&files.results).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let results = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let results = files.read();
     let prices = Prices::read();
     println!("{}", table::text(&results, &prices));
     std::fs::create_dir_all(&files.plots).unwrap();

@@ -49,7 +49,7 @@ pub(crate) struct Cold {
     /// The most memory it had, each.
     pub(crate) peak_kib: Vec<u64>,
     /// The processor time of all of it, each.
-    pub(crate) processor_ms: Vec<u64>,
+    pub(crate) processor_us: Vec<u64>,
 }
 
 /// A process that was given event after event.
@@ -62,7 +62,7 @@ pub(crate) struct Warm {
     /// Each round's invocations, from the event to its answer; the first ones of a process are not among them.
     pub(crate) rounds_us: Vec<Vec<u64>>,
     /// The processor time of each round.
-    pub(crate) processor_ms: Vec<u64>,
+    pub(crate) processor_us: Vec<u64>,
     /// The most memory it ever had.
     pub(crate) peak_kib: u64,
 }

@@ -1,7 +1,7 @@
 //! The figures side by side: what is said of the raw ones.
 
 use crate::case::Case;
-use crate::prices::{PerMillion, Prices};
+use crate::prices::{COLD_SHARE, PerMillion, Prices};
 use crate::results::{Cold, Results, Warm};
 use crate::side::{Kind, MEMORY, Side};
 use crate::statistics::{median, number, percentile};
@@ -65,7 +65,12 @@ fn mb(kib: u64) -> f64 {
 
 /// The processor seconds of a thousand invocations.
 fn seconds_per_thousand(warm: &Warm) -> f64 {
-    number(warm.processor_ms.iter().sum()) / number(warm.us().len() as u64)
+    number(warm.processor_us.iter().sum()) / 1e3 / number(warm.us().len() as u64)
+}
+
+/// The processor time of a start with its first answer.
+fn processor_ms(cold: &Cold) -> f64 {
+    number(cold.processor_us.iter().sum()) / 1e3 / number(cold.processor_us.len() as u64)
 }
 
 /// The rows of a function: its package, its starts, its memory.
@@ -88,6 +93,8 @@ fn of_function(results: &Results, kind: Kind, shares: &[u32], rows: &mut Vec<Row
             rows.push(Row::new(of, what, "ms", cold(Some(*share), start)).goal(COLD_GOAL));
         }
     }
+    let processor = both(&|side| processor_ms(results.cold(side, kind, None).unwrap()));
+    rows.push(Row::new(of, "processor time of a cold start, mean", "ms", processor).drawn());
     let peak = both(&|side| {
         let peaks = results.warm.iter().filter(|warm| warm.side == side && warm.case.kind() == kind);
         mb(peaks.map(|warm| warm.peak_kib).max().unwrap())
@@ -114,10 +121,17 @@ fn of_case(results: &Results, prices: &Prices, case: Case, rows: &mut Vec<Row>) 
     rows.push(Row::new(of, "warm, p99", "ms", both(&|warm| ms(percentile(&warm.us(), 99)))).drawn());
     if results.warm(Side::Rust, case, Some(MEMORY)).is_some() {
         let p50 = Side::BOTH.map(|side| ms(median(&results.warm(side, case, Some(MEMORY)).unwrap().us())));
-        rows.push(Row::new(of, format!("warm at the share of {MEMORY} MB, p50"), "ms", p50));
+        rows.push(Row::new(of, format!("warm at the share of {MEMORY} MB, p50"), "ms", p50).drawn());
     }
     let seconds = both(&seconds_per_thousand);
     rows.push(Row::new(of, "processor time of 1,000", "s", seconds).goal(PROCESSOR_GOAL));
+    let mixed = Side::BOTH.map(|side| {
+        let warm = seconds_per_thousand(results.warm(side, case, None).unwrap());
+        // Milliseconds of one are seconds of a thousand.
+        warm * (1.0 - COLD_SHARE) + processor_ms(results.cold(side, case.kind(), None).unwrap()) * COLD_SHARE
+    });
+    let what = format!("processor time of 1,000, {} of them cold", COLD_SHARE * 1000.0);
+    rows.push(Row::new(of, what, "s", mixed));
     rows.push(Row::new(of, "a second of a core does", "", seconds.map(|seconds| 1000.0 / seconds)).rate());
     let cost = |waiting| Side::BOTH.map(|side| cost(results, prices, side, case, waiting));
     let waiting = prices.waiting(case.waits());

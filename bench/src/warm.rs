@@ -19,7 +19,7 @@ impl Running {
     async fn start(side: Side, case: Case, share_of_mb: Option<u32>, share: Option<&Share>) -> Self {
         let world = World::open().await;
         let function = Function::launch(&program(side, case.kind(), &world.environment, share)).await;
-        let warm = Warm { side, case, share_of_mb, rounds_us: Vec::new(), processor_ms: Vec::new(), peak_kib: 0 };
+        let warm = Warm { side, case, share_of_mb, rounds_us: Vec::new(), processor_us: Vec::new(), peak_kib: 0 };
         Self { world, function, warm }
     }
 
@@ -33,7 +33,7 @@ impl Running {
             assert!(right.is(&answer), "{} {:?}: {answer}", self.warm.side, self.warm.case);
             times.push(micros(took));
         }
-        (times, (micros(self.function.processor_time()) - micros(before)) / 1000)
+        (times, micros(self.function.processor_time().saturating_sub(before)))
     }
 }
 
@@ -51,7 +51,7 @@ pub(crate) async fn measure(case: Case, share_of_mb: Option<u32>, rounds: usize,
             let (times, processor) = side.round(count).await;
             if number > 0 {
                 side.warm.rounds_us.push(times);
-                side.warm.processor_ms.push(processor);
+                side.warm.processor_us.push(processor);
             }
         }
     }
