@@ -81,7 +81,7 @@ pub(crate) fn program(side: Side, kind: Kind, environment: &[(String, String)], 
             environment.push(("_HANDLER".to_owned(), "index.handler".to_owned()));
             let dist = javascript().join("dist").join(kind.name());
             environment.push(("LAMBDA_TASK_ROOT".to_owned(), dist.to_str().unwrap().to_owned()));
-            // By itself Node fits its heap to this machine; Lambda has it fit to the function's memory.
+            // By itself Node fits its heap to the machine's memory, of which it would have 256 MB.
             let sizes =
                 [format!("--max-semi-space-size={}", MEMORY / 20), format!("--max-old-space-size={}", MEMORY * 9 / 10)];
             let node = node().expect("node is on the PATH").into_os_string();

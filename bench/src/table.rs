@@ -176,11 +176,11 @@ pub(crate) fn part(ratio: f64) -> String {
 pub(crate) fn text(results: &Results, prices: &Prices) -> String {
     let machine = &results.machine;
     let mut text = format!(
-        "{}, {} cores, load {} before; Linux {}, {}, Node {}; prices of {}\n\n",
+        "{}, {} cores, load {} before it; Linux {}, {}, Node {}; prices of {}\n\n",
         machine.processor, machine.cores, machine.load, machine.kernel, machine.rustc, machine.node, prices.as_of
     );
     let line = |text: &mut String, [of, what, rust, node, ratio, goal]: [&str; 6]| {
-        writeln!(text, "| {of:<18} | {what:<47} | {rust:>9} | {node:>9} | {ratio:>10} | {goal:<13} |").unwrap();
+        writeln!(text, "| {of:<18} | {what:<47} | {rust:>9} | {node:>9} | {ratio:>10} | {goal:<16} |").unwrap();
     };
     line(&mut text, ["of", "what", "Rust", "Node", "Rust/Node", "goal"]);
     line(&mut text, ["---", "---", "---:", "---:", "---:", "---"]);
@@ -189,15 +189,15 @@ pub(crate) fn text(results: &Results, prices: &Prices) -> String {
         let ratio = if row.is_rate { 1.0 / row.ratio() } else { row.ratio() };
         let goal = row.goal.map_or(String::new(), |goal| {
             let is_met = if row.ratio() <= goal { "met" } else { "**missed**" };
-            let goal = if goal < 1.0 { part(goal) } else { "less".to_owned() };
-            format!("{goal} {is_met}")
+            let goal = if goal < 1.0 { format!("1/{:.0}", 1.0 / goal) } else { "less".to_owned() };
+            format!("{goal}: {is_met}")
         });
         line(&mut text, [row.of, &what, &shown(row.rust), &shown(row.node), &part(ratio), &goal]);
     }
     text.push('\n');
     for kind in Kind::BOTH {
         let init = ms(median(&results.cold(Side::Rust, kind, None).unwrap().init_us));
-        let is_met = if init < INIT_GOAL { "met" } else { "MISSED" };
+        let is_met = if init < INIT_GOAL { "met" } else { "**missed**" };
         writeln!(text, "{}: init {} ms of at most {INIT_GOAL} ms: {is_met}", kind.name(), shown(init)).unwrap();
     }
     text
