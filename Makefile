@@ -4,11 +4,11 @@ CARGO ?= cargo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser test-api test-lambda test-aws sim sandbox check validate deny fmt bench bench-guard rush cost mutants kills fuzz build \
-	deploy event local stop resume
+.PHONY: help run test test-browser test-api test-lambda test-aws sim sandbox check validate deny fmt bench bench-compare bench-limits bench-guard \
+	rush scale cost mutants kills fuzz build deploy event local stop resume
 
 help: ## says what there is
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## lives through a month of billing and prints the closed books (ARGS="--customers 200 --months 2 --seed 7")
 	@$(CARGO) run --package sandbox -- run $(ARGS)
@@ -72,15 +72,25 @@ deny: ## licences, bans, sources and advisories of what is built in: deny.toml (
 fmt: ## formats
 	@$(CARGO) fmt --all
 
-bench: ## counts what a clean charge costs, and times a month of a thousand customers
-	@$(CARGO) run --package sandbox -- run --clean $(ARGS)
-	@$(CARGO) run --package sandbox -- run $(ARGS)
+bench: bench-compare bench-limits ## measures everything that docs/PERFORMANCE.md tells (40 min; wants Node 20 and npm)
+	@$(CARGO) bench --package function-benches
 
 bench-guard: ## counts the instructions of the hot paths against bench/functions/baselines.toml, and fails beyond 3 % (wants valgrind; UPDATE=1 writes them anew)
 	@UPDATE="$(UPDATE)" CARGO="$(CARGO)" bench/functions/guard
 
+bench-compare: ## measures the functions beside the same in JavaScript, side by side, and draws it (25 min; wants Node 20 and npm; ARGS="--rounds 5")
+	@CARGO=$(CARGO) bench/compare $(ARGS)
+
+bench-limits: ## counts what a charge of the built worker asks for, and how long a batch takes beside its slowest call (ARGS="--batches 5")
+	@ARCH=$$(uname -m) infra/build
+	@$(CARGO) build --workspace --bin sandbox --locked
+	@$(CARGO) run --quiet --package bench --locked -- limits $(ARGS)
+
 rush: ## has everybody due at once, in real time, and tells how the stack stood up to it (CUSTOMERS=1000 ALLOWANCE=100 a second)
 	@$(CARGO) run --profile rush --package sandbox -- rush --customers $(or $(CUSTOMERS),1000) --allowance $(or $(ALLOWANCE),100) $(ARGS)
+
+scale: ## says what bounds a first of the month, beside what was measured, and draws docs/scale
+	@$(CARGO) run --quiet --package scale
 
 cost: ## prints what AWS would ask for a month, line by line (CUSTOMERS=10000)
 	@$(CARGO) run --package sandbox -- cost --customers $(or $(CUSTOMERS),1000) $(ARGS)

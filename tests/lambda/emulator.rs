@@ -44,10 +44,11 @@ impl Host for Emulated {
     async fn start(name: &str, sandbox: &Sandbox) -> Self {
         let program = program().unwrap_or_else(|| panic!("{PROGRAM} names no emulator"));
         let (address, runtime_api) = (free(), free());
-        let (log, file) = function::log_of(name, &address);
+        let bootstrap = function::bootstrap(name);
+        let (log, file) = function::log_of(bootstrap.parent().unwrap(), &address);
         let mut command = Command::new(program);
         command.args(["--runtime-interface-emulator-address", &address, "--runtime-api-address", &runtime_api]);
-        command.arg(function::bootstrap(name)).env_clear().envs(sandbox.environment().await).envs([
+        command.arg(bootstrap).env_clear().envs(sandbox.environment().await).envs([
             ("AWS_LAMBDA_FUNCTION_NAME", name),
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
             ("AWS_LAMBDA_FUNCTION_TIMEOUT", "300"),

@@ -9,13 +9,15 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde_json::Value;
+use std::ffi::OsString;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path as FilePath, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
 
 /// Lambda gives a function ten seconds to start.
 const INIT_LIMIT: Duration = Duration::from_secs(10);
@@ -23,10 +25,39 @@ const INIT_LIMIT: Duration = Duration::from_secs(10);
 /// The longest that a function of ours may work, but for the planner and the reconciler.
 pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(90);
 
+/// In what the kernel tells a process's time.
+const TICK: Duration = Duration::from_millis(10);
+
+/// What is started as a function.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// The function's name.
+    pub name: String,
+    /// A program, and its arguments.
+    pub command: Vec<OsString>,
+    /// All of its environment but for what Lambda itself sets.
+    pub environment: Vec<(String, String)>,
+    /// The memory that it is told to have, in MB. Nothing limits it.
+    pub memory: u32,
+    /// The directory for all that it prints.
+    pub logs: PathBuf,
+}
+
+impl Program {
+    /// A function of `target/lambda`, with nothing in its environment.
+    #[must_use]
+    pub fn built(name: &str) -> Self {
+        let bootstrap = bootstrap(name);
+        let logs = bootstrap.parent().unwrap().to_path_buf();
+        Self { name: name.to_owned(), command: vec![bootstrap.into()], environment: Vec::new(), memory: 256, logs }
+    }
+}
+
 /// A running function, killed when it is dropped.
 #[derive(Debug)]
 pub struct Function {
     child: Child,
+    api: JoinHandle<()>,
     events: mpsc::UnboundedSender<Value>,
     told: mpsc::UnboundedReceiver<Told>,
     /// Everything that it has printed.
@@ -55,6 +86,7 @@ impl Drop for Function {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        self.api.abort();
     }
 }
 
@@ -68,44 +100,16 @@ pub(crate) fn bootstrap(name: &str) -> PathBuf {
     root().join("target/lambda").join(name).join("bootstrap")
 }
 
-/// A file for all that a function prints which listens, or is spoken to, at an address.
-pub(crate) fn log_of(name: &str, address: &str) -> (PathBuf, File) {
-    let log = bootstrap(name).with_file_name(format!("{}.log", address.replace(':', "-")));
+/// A file in a directory for all that a function prints which listens, or is spoken to, at an address.
+pub(crate) fn log_of(directory: &FilePath, address: &str) -> (PathBuf, File) {
+    let log = directory.join(format!("{}.log", address.replace(':', "-")));
     let file = File::create(&log).unwrap_or_else(|error| panic!("{}: {error}; is the function built?", log.display()));
     (log, file)
 }
 
 impl Host for Function {
-    /// Starts a function as Lambda does, and waits until it asks for an event.
     async fn start(name: &str, sandbox: &Sandbox) -> Self {
-        let (events, next) = mpsc::unbounded_channel();
-        let (tell, mut told) = mpsc::unbounded_channel();
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let api = Api { events: Mutex::new(next), told: tell };
-        tokio::spawn(async move { axum::serve(listener, router(api)).await });
-
-        let bootstrap = bootstrap(name);
-        let (log, file) = log_of(name, &address);
-        let mut command = Command::new(&bootstrap);
-        command.env_clear().envs(sandbox.environment().await).envs([
-            ("AWS_LAMBDA_RUNTIME_API", address.as_str()),
-            ("AWS_LAMBDA_FUNCTION_NAME", name),
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
-            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-            ("AWS_LAMBDA_LOG_GROUP_NAME", "group"),
-            ("AWS_LAMBDA_LOG_STREAM_NAME", "stream"),
-            ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
-        ]);
-        let begun = now();
-        let child = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn();
-        let child =
-            child.unwrap_or_else(|error| panic!("{}: {error}; `make test-lambda` builds it", bootstrap.display()));
-        match tokio::time::timeout(INIT_LIMIT, told.recv()).await {
-            Ok(Some(Told::Ready)) => Self { child, events, told, log, init: begun.elapsed() },
-            Ok(Some(Told::Failure(error))) => panic!("{name} did not start: {error}"),
-            _ => panic!("{name} did not start\n{}", std::fs::read_to_string(log).unwrap()),
-        }
+        Self::launch(&Program { environment: sandbox.environment().await, ..Program::built(name) }).await
     }
 
     async fn invoke(&mut self, event: Value) -> Value {
@@ -114,6 +118,38 @@ impl Host for Function {
 }
 
 impl Function {
+    /// Starts a program as Lambda does, and waits until it asks for an event.
+    pub async fn launch(program: &Program) -> Self {
+        let name = &program.name;
+        let (events, next) = mpsc::unbounded_channel();
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let api = Api { events: Mutex::new(next), told: tell };
+        let api = tokio::spawn(async move { axum::serve(listener, router(api)).await.unwrap() });
+
+        let (log, file) = log_of(&program.logs, &address);
+        let (first, arguments) = program.command.split_first().unwrap();
+        let mut command = Command::new(first);
+        command.args(arguments).env_clear().envs(program.environment.iter().map(|(name, value)| (name, value))).envs([
+            ("AWS_LAMBDA_RUNTIME_API", address.as_str()),
+            ("AWS_LAMBDA_FUNCTION_NAME", name),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &program.memory.to_string()),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", "group"),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", "stream"),
+            ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+        ]);
+        let begun = now();
+        let child = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn();
+        let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}; is the function built?"));
+        match tokio::time::timeout(INIT_LIMIT, told.recv()).await {
+            Ok(Some(Told::Ready)) => Self { child, api, events, told, log, init: begun.elapsed() },
+            Ok(Some(Told::Failure(error))) => panic!("{name} did not start: {error}"),
+            _ => panic!("{name} did not start\n{}", std::fs::read_to_string(log).unwrap()),
+        }
+    }
+
     /// Invokes it, and answers with how long it took, too.
     pub async fn timed(&mut self, event: Value) -> (Value, Duration) {
         let begun = now();
@@ -143,6 +179,23 @@ impl Function {
             line.trim().trim_end_matches(" kB").parse().unwrap()
         };
         (of("VmRSS:"), of("VmHWM:"))
+    }
+
+    /// The processor time that it has used since it was started. The kernel tells it of the process in whole ticks, and of each thread exactly
+    /// as long as the thread lives: the larger is nearer.
+    #[must_use]
+    pub fn processor_time(&self) -> Duration {
+        let process = format!("/proc/{}", self.child.id());
+        let stat = std::fs::read_to_string(format!("{process}/stat")).unwrap();
+        // What stands in brackets is the program's name, and may hold anything.
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let ticks: u32 = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u32>().unwrap()).sum();
+        let threads = std::fs::read_dir(format!("{process}/task")).unwrap();
+        let exactly = threads.filter_map(|thread| {
+            let times = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+            times.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+        });
+        exactly.sum::<Duration>().max(TICK * ticks)
     }
 
     /// Asks it to stop, and answers with how it did and how long it took.

@@ -1,6 +1,7 @@
-//! A sandbox that runs no function, and whom `events/world.json` tells of.
+//! A sandbox that runs no function, with whom `events/world.json` tells of, or nobody.
 
 use serde_json::{Value, json};
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -26,10 +27,18 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
-/// The program that Cargo has put beside this one.
+/// The sandbox's program, instead of the one that Cargo has put beside this.
+pub const PROGRAM: &str = "SANDBOX";
+
+/// A test's program lies in a directory below.
+#[expect(clippy::disallowed_methods, reason = "where the program is depends on the machine, and no function reads it")]
 fn program() -> PathBuf {
+    if let Some(program) = std::env::var_os(PROGRAM) {
+        return program.into();
+    }
     let here = std::env::current_exe().unwrap();
-    here.ancestors().nth(2).unwrap().join("sandbox")
+    let near = here.ancestors().skip(1).take(2).map(|directory| directory.join("sandbox")).find(|file| file.is_file());
+    near.unwrap_or_else(|| panic!("there is no sandbox near {}: cargo build --workspace --bin sandbox", here.display()))
 }
 
 /// An event of `events/`, such as `webhook/paid`, as if it were sent now.
@@ -42,11 +51,22 @@ pub fn event(name: &str) -> Value {
 }
 
 impl Sandbox {
-    /// Starts one on any ports, and waits until it is ready.
+    /// Starts one with whom `events/world.json` tells of.
     #[must_use]
     pub fn start() -> Self {
+        Self::serve(&["--world".as_ref(), root().join("events/world.json").as_ref()])
+    }
+
+    /// Starts one in which there is nobody.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::serve(&[])
+    }
+
+    /// Starts one on any ports, and waits until it is ready.
+    fn serve(arguments: &[&OsStr]) -> Self {
         let mut command = Command::new(program());
-        command.args(["serve", "--bare", "--read-timeout", "5", "--world"]).arg(root().join("events/world.json"));
+        command.args(["serve", "--bare", "--read-timeout", "5"]).args(arguments);
         for port in ["--api-port", "--portone-port", "--dynamodb-port", "--console-port", "--aws-port"] {
             command.args([port, "0"]);
         }
@@ -55,6 +75,12 @@ impl Sandbox {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let ready = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"));
         Self { child, ready, http: reqwest::Client::builder().no_proxy().build().unwrap() }
+    }
+
+    /// What it told when it was ready: an address or a secret of it, by name.
+    #[must_use]
+    pub fn told(&self, name: &str) -> &str {
+        self.ready[name].as_str().unwrap_or_else(|| panic!("{}", self.ready))
     }
 
     /// What a function has in its environment.
@@ -66,9 +92,32 @@ impl Sandbox {
 
     /// Asks the control API.
     pub async fn get(&self, path: &str) -> Value {
-        let url = format!("{}{path}", self.ready["console"].as_str().unwrap());
-        let answer = self.http.get(&url).send().await.unwrap().text().await.unwrap();
-        serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{url}: {error}: {answer}"))
+        self.answer(self.http.get(format!("{}{path}", self.told("console")))).await
+    }
+
+    /// Tells the control API something.
+    pub async fn post(&self, path: &str, body: &Value) -> Value {
+        self.answer(self.http.post(format!("{}{path}", self.told("console"))).json(body)).await
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Value {
+        let answer = request.send().await.unwrap();
+        let (url, status) = (answer.url().clone(), answer.status());
+        let text = answer.text().await.unwrap();
+        assert!(status.is_success(), "{url}: {status}: {text}");
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{url}: {error}: {text}"))
+    }
+
+    /// All rows of a table, such as `invoices`.
+    pub async fn rows(&self, table: &str) -> Vec<Value> {
+        let mut rows = Vec::new();
+        let mut path = format!("/api/{table}?limit=1000");
+        loop {
+            let mut page = self.get(&path).await;
+            rows.append(page[table].as_array_mut().unwrap());
+            let Some(cursor) = page["cursor"].as_str() else { return rows };
+            path = format!("/api/{table}?limit=1000&cursor={cursor}");
+        }
     }
 
     /// The subjects of the mails to a customer.

@@ -1,0 +1,58 @@
+//! Measures whole Lambda functions from outside: the ones that are deployed, as built by `make build`, and the same two in JavaScript on Node,
+//! as built in `bench/node`. Lambda's Runtime API and the sandbox stand around both; see `lambda_tests`.
+//!
+//! `make bench-compare` builds all of it and runs `bench compare`.
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what goes wrong ends the bench: there is no figure then"
+)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "tables and progress are what it is for")]
+#![expect(clippy::float_arithmetic, reason = "times, ratios and prices; no money of a customer is here")]
+
+mod case;
+mod clock;
+mod cold;
+mod compare;
+mod events;
+mod limits;
+mod machine;
+mod plot;
+mod prices;
+mod results;
+mod share;
+mod side;
+mod statistics;
+mod table;
+mod warm;
+mod witness;
+mod world;
+
+use clap::{Parser, Subcommand};
+
+/// Measures whole Lambda functions from outside.
+#[derive(Debug, Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Measures both sides, prints the table, and writes the figures and the plots
+    Compare(compare::Settings),
+    /// Prints the table of figures that were measured before, and draws their plots again
+    Show(compare::Files),
+    /// Counts the requests of a charge, and holds the time of a batch against its slowest call
+    Limits(limits::Settings),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    match Arguments::parse().what {
+        What::Compare(settings) => compare::run(&settings).await,
+        What::Show(files) => compare::show(&files),
+        What::Limits(settings) => limits::run(&settings).await,
+    }
+}
