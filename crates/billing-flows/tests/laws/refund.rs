@@ -486,16 +486,18 @@ async fn a_refund_that_nobody_repeats_is_decided_by_the_next_nights() {
 }
 
 #[tokio::test]
-async fn a_night_that_got_no_answer_about_a_refund_is_no_good_one_and_a_later_night_decides_it() {
-    let world = paid_and(&[UnknownNotReceived]);
-    refund(&world, &some()).await;
-    world.go_to("2026-12-03T02:40");
-    // After both listings the first question fails, and a second would be answered.
-    world.gateway.next_asks([None, None, Some(AskFault::Unavailable)]);
-    assert_eq!(world.billing.nightly(world.now(), || false).await.unwrap().failed, 1);
-    world.go_to("2026-12-20T02:40");
-    assert_eq!(world.billing.nightly(world.now(), || false).await.unwrap().failed, 0);
-    assert_eq!(outcome(&world), Some(RefundOutcome::Lost));
+async fn whichever_question_of_a_night_is_not_answered_a_later_night_decides_the_refund() {
+    for answered in 0..4 {
+        let world = paid_and(&[UnknownNotReceived]);
+        refund(&world, &some()).await;
+        world.go_to("2026-12-04T02:40");
+        world.gateway.next_asks(std::iter::repeat_n(None, answered).chain([Some(AskFault::Unavailable)]));
+        let _ = world.billing.nightly(world.now(), || false).await;
+        world.gateway.all_asks(None);
+        world.go_to("2026-12-20T02:40");
+        world.billing.nightly(world.now(), || false).await.unwrap();
+        assert_eq!(outcome(&world), Some(RefundOutcome::Lost), "after {answered} answers");
+    }
 }
 
 #[tokio::test]
