@@ -10,6 +10,12 @@ use std::path::Path;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let all = Measured::all();
+    print_measured(&all);
+    print_model();
+    draw(&all)
+}
+
+fn print_measured(all: &[Measured]) {
     println!("Measured (`make rush`), one machine\n");
     println!(
         "{:>10} {:>10} {:>8} {:>12} {:>12} {:>7} {:>8} {:>10} {:>12} {:>10}",
@@ -24,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "requests",
         "memory"
     );
-    for it in &all {
+    for it in all {
         let stack = Stack {
             customers: f64::from(it.customers),
             allowance: f64::from(it.allowance),
@@ -48,10 +54,13 @@ fn main() -> Result<(), Box<dyn Error>> {
             it.peak_memory_kib / 1024,
         );
     }
+}
+
+fn print_model() {
     println!("\nOn AWS, by the model\n");
     println!(
-        "{:>12} {:>10} {:>8} {:>10} {:>12} {:>12} {:>12}  {}",
-        "customers", "allowance", "workers", "charges/s", "last charge", "last mail", "deepest", "bound by (moved by)"
+        "{:>12} {:>10} {:>8} {:>10} {:>12} {:>12} {:>12}  bound by (moved by)",
+        "customers", "allowance", "workers", "charges/s", "last charge", "last mail", "deepest"
     );
     for customers in [1e4, 1e5, 1e6, 1e7] {
         for (allowance, workers, mails, table_writes) in [
@@ -80,6 +89,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     for limit in Stack::of_the_template(1e6).limits() {
         println!("{:>10.0}  {:<48} {}", limit.charges, limit.what, limit.moved_by);
     }
+}
+
+fn draw(all: &[Measured]) -> Result<(), Box<dyn Error>> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/scale");
     std::fs::create_dir_all(&directory)?;
     let growths = [
@@ -112,7 +124,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ),
     ];
     for (name, growth) in growths {
-        plot::growth(&all, growth, &directory.join(name).with_extension("svg"))?;
+        plot::growth(all, growth, &directory.join(name).with_extension("svg"))?;
     }
     if let Some(largest) = all.last() {
         plot::queue(largest, &directory.join("queue.svg"))?;

@@ -12,8 +12,8 @@
 
 use crate::collect::Resend;
 use crate::ports::{
-    AskError, CancelAnswer, CancelOrder, CancellationSeen, CancellationStatus, Changes, Clock, CommitError, Expect,
-    Gateway, PaymentSeen, SeenStatus, Store, Telemetry,
+    CancelAnswer, CancelOrder, CancellationSeen, CancellationStatus, Changes, Clock, CommitError, Expect, Gateway,
+    PaymentSeen, SeenStatus, Store, Telemetry,
 };
 use crate::receive_webhook::{CLOCK_SKEW, facts_of};
 use crate::settle::{Books, MAX_ROUNDS};
