@@ -252,7 +252,8 @@ class EachStatement(unittest.TestCase):
                 result.failfast = True
                 unittest.defaultTestLoader.loadTestsFromTestCase(deprived).run(result)
                 self.assertFalse(result.wasSuccessful())
-                self.assertEqual({it[0] for it in deprived.denied}, {role}, "it fails for want of that")
+                why = "".join(text for _, text in result.errors + result.failures)
+                self.assertEqual({it[0] for it in deprived.denied}, {role}, f"it fails for want of that, and not so: {why}")
 
 
 def listed(one_or_many):

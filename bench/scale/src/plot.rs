@@ -93,7 +93,12 @@ pub fn queue(measured: &Measured, file: &Path) -> Result<(), Box<dyn Error>> {
         .draw_series(LineSeries::new(waiting, DOTS.stroke_width(2)))?
         .label("waiting")
         .legend(|(x, y)| PathElement::new([(x, y), (x + 20, y)], DOTS.stroke_width(2)));
-    chart.configure_series_labels().border_style(STRAIGHT).background_style(WHITE).draw()?;
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperRight)
+        .border_style(STRAIGHT)
+        .background_style(WHITE)
+        .draw()?;
     area.present()?;
     Ok(())
 }
