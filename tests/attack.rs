@@ -12,7 +12,7 @@ use system_tests::sim::month::{Month, Outcome, live};
 const MONTHS: u64 = 80;
 
 /// How many of new seeds.
-const NEW_MONTHS: u64 = 80;
+const NEW_MONTHS: u64 = 20;
 
 /// How many customers such a month has.
 const CUSTOMERS: u64 = 100;

@@ -135,7 +135,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             // A run that is handled late sees what fell due since; one whose clock is behind still sees what its planner saw.
             let now = self.clock.now().max(due_by);
             let subscription = match demand {
-                Demand::WhenDue => subscription,
+                Demand::WhenDue | Demand::Of(_) => subscription,
                 Demand::Now(_) => subscription.brought_forward(now),
             };
             let round = match subscription.due(now) {
@@ -162,7 +162,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         demand: Demand,
     ) -> Result<Option<Collected>, FlowError> {
         let wanted = |invoice: Invoice| match demand {
-            Demand::WhenDue => invoice,
+            Demand::WhenDue | Demand::Of(_) => invoice,
             Demand::Now(_) => invoice.brought_forward(now),
         };
         let opened = Invoice::open(&subscription, period, &self.settings.store_id, &self.settings.catalogue, now)?;
@@ -666,13 +666,15 @@ pub(crate) enum Demand {
     WhenDue,
     /// This period and no other: once it is paid, by whomever, the wish is fulfilled, though the next may be due already.
     Now(Period),
+    /// What is under way of this period, and of no other, though the next may be due already: a call that is repeated asks for nothing new.
+    Of(Period),
 }
 
 impl Demand {
     fn is_for(self, period: Period) -> bool {
         match self {
             Self::WhenDue => true,
-            Self::Now(wanted) => wanted == period,
+            Self::Now(wanted) | Self::Of(wanted) => wanted == period,
         }
     }
 }

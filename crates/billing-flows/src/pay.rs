@@ -178,7 +178,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         if !is_undecided {
             return Ok(Paying::Tried(Box::new(tried)));
         }
-        Box::pin(self.collect_due(key, self.clock.now(), cause, Demand::WhenDue)).await?;
+        Box::pin(self.collect_due(key, self.clock.now(), cause, Demand::Of(tried.invoice.period))).await?;
         let read = self.store.invoice(&tried.invoice.payment_id).await?.ok_or(FlowError::Vanished)?;
         Ok(Paying::Tried(Box::new(Tried { invoice: read, attempt: tried.attempt })))
     }

@@ -1,10 +1,13 @@
 //! Paying on demand: what is owed, once, and the same answer for the same key. (Laws 1, 2, 3, 6 and 8.)
 
-use crate::world::{FIRST_KEY, HARD, SOFT, World, at, crash_everywhere, decline, interleave_everywhere, standard, won};
+use crate::world::{
+    FIRST_KEY, HARD, SOFT, World, at, crash_everywhere, decline, interleave_everywhere, standard, told, won,
+};
 use billing_core::event::Cause;
 use billing_core::invoice::Outcome;
 use billing_flows::fake::Behaviour;
 use billing_flows::pay::{Paying, Tried};
+use billing_flows::receive_webhook::PaymentHint;
 
 fn caller(key: &str) -> Cause {
     Cause::Api(key.to_owned())
@@ -193,6 +196,25 @@ async fn the_same_key_twice_at_once_pays_one_period_also_where_the_next_is_due_a
         },
         async |world| drop(pay(world, "key-1").await),
         async |world| drop(pay(world, "key-1").await),
+        async |world, told| assert_eq!(world.gateway.charges().len(), 1, "{told}"),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_same_key_again_pays_no_other_period_where_its_own_is_settled_by_a_webhook_meanwhile() {
+    interleave_everywhere(
+        || {
+            let world = World::new();
+            world.go_to("2027-01-05T12:00");
+            world.gateway.next([Behaviour::UnknownButPaid]);
+            world
+        },
+        async |world| {
+            pay(world, "key-1").await;
+            pay(world, "key-1").await;
+        },
+        async |world| drop(world.receive(&told(PaymentHint::Paid)).await),
         async |world, told| assert_eq!(world.gateway.charges().len(), 1, "{told}"),
     )
     .await;
