@@ -72,7 +72,7 @@ deny: ## licences, bans, sources and advisories of what is built in: deny.toml (
 fmt: ## formats
 	@$(CARGO) fmt --all
 
-bench: bench-compare bench-limits ## measures everything that docs/PERFORMANCE.md tells (40 min; wants Node 20 and npm)
+bench: bench-compare bench-limits ## measures the functions: beside JavaScript, beside what cannot be less, and one by one (40 min; wants Node 20, npm, Python 3.10 and PyPI)
 	@$(CARGO) bench --package function-benches
 
 bench-guard: ## counts the instructions of the hot paths against bench/functions/baselines.toml, and fails beyond 3 % (wants valgrind; UPDATE=1 writes them anew)
@@ -89,7 +89,7 @@ bench-limits: ## counts what a charge of the built worker asks for, and how long
 rush: ## has everybody due at once, in real time, and tells how the stack stood up to it (CUSTOMERS=1000 ALLOWANCE=100 a second)
 	@$(CARGO) run --profile rush --package sandbox -- rush --customers $(or $(CUSTOMERS),1000) --allowance $(or $(ALLOWANCE),100) $(ARGS)
 
-scale: ## says what bounds a first of the month, beside what was measured, and draws docs/scale
+scale: ## says what bounds a first of the month, beside what was measured, and writes its tables and pictures into docs/SCALE.md
 	@$(CARGO) run --quiet --package scale
 
 cost: ## prints what AWS would ask for a month, line by line (CUSTOMERS=10000)

@@ -2,7 +2,7 @@
 
 use crate::case::Case;
 use crate::prices::Prices;
-use crate::results::{Cold, Package, Results, Warm};
+use crate::results::{Cold, Machine, Package, Results, Warm};
 use crate::share::Share;
 use crate::side::{Kind, MEMORY, Side, logs, node, size};
 use crate::{clock, cold, machine, plot, table, warm};
@@ -28,7 +28,7 @@ pub(crate) struct Settings {
     /// Invocations in a round; of what takes little time, five times as many
     #[arg(long, default_value_t = 100)]
     invocations: usize,
-    /// Measures this alone, and leaves the other figures of the file as they are
+    /// Measures this alone, and leaves the other figures of the file as they are, if they are of this machine and these packages
     #[arg(long)]
     only: Option<Part>,
     #[command(flatten)]
@@ -108,12 +108,33 @@ async fn invocations(settings: &Settings, shares: &[u32]) -> Vec<Warm> {
     all
 }
 
-/// Measures both sides.
-pub(crate) async fn run(settings: &Settings) {
+/// Why new figures cannot stand beside those that were measured before: they would be of something else. The load may be another.
+fn difference(old: &Results, machine: &Machine, packages: &[Package]) -> Option<&'static str> {
+    let of = |it: &Machine| (it.processor.clone(), it.cores, it.kernel.clone(), it.rustc.clone(), it.node.clone());
+    if of(&old.machine) != of(machine) {
+        return Some("on another machine, or with another rustc or Node");
+    }
+    (old.packages != packages).then_some("of packages of other sizes, so of other functions")
+}
+
+/// Measures both sides. `false` if what was to be measured alone cannot stand beside the rest.
+pub(crate) async fn run(settings: &Settings) -> bool {
     if let Some(why) = hindrance() {
         println!("SKIPPED: the comparison with Node; {why}");
-        return;
+        return true;
     }
+    let (machine, packages) = (machine::this(), packages());
+    let mut results = match settings.only {
+        Some(_) => {
+            let old = settings.files.read();
+            if let Some(why) = difference(&old, &machine, &packages) {
+                println!("the other figures of the file were measured {why}: measure all, without --only");
+                return false;
+            }
+            Results { machine, packages, ..old }
+        }
+        None => Results { machine, packages, cold: Vec::new(), warm: Vec::new() },
+    };
     let _ = std::fs::remove_dir_all(logs());
     let shares: &[u32] = match Share::of(MEMORY) {
         Ok(_) if settings.shared > 0 => &SHARES,
@@ -122,10 +143,6 @@ pub(crate) async fn run(settings: &Settings) {
             println!("SKIPPED: all at Lambda's share of a processor; a control group cannot be made: {error}");
             &[]
         }
-    };
-    let mut results = match settings.only {
-        Some(_) => settings.files.read(),
-        None => Results { machine: machine::this(), packages: packages(), cold: Vec::new(), warm: Vec::new() },
     };
     if settings.only != Some(Part::Warm) {
         results.cold = starts(settings, shares).await;
@@ -137,6 +154,7 @@ pub(crate) async fn run(settings: &Settings) {
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(file, serde_json::to_string(&results).unwrap() + "\n").unwrap();
     show(&settings.files);
+    true
 }
 
 /// Shows what was measured.
@@ -147,4 +165,23 @@ pub(crate) fn show(files: &Files) {
     std::fs::create_dir_all(&files.plots).unwrap();
     plot::ratios(&table::rows(&results, &prices), &files.plots.join("ratios.svg"));
     plot::cold_starts(&results, &files.plots.join("cold-starts.svg"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(zip_bytes: u64) -> Vec<Package> {
+        vec![Package { side: Side::Rust, kind: Kind::Worker, zip_bytes, loaded_bytes: 1 }]
+    }
+
+    #[test]
+    fn figures_of_another_machine_or_other_packages_are_not_mixed() {
+        let old = Results { machine: machine::this(), packages: package(1), cold: Vec::new(), warm: Vec::new() };
+        let busier = Machine { load: "9.99".to_owned(), ..machine::this() };
+        assert_eq!(difference(&old, &busier, &package(1)), None);
+        assert!(difference(&old, &busier, &package(2)).is_some());
+        let newer = Machine { rustc: "rustc 9.99.0".to_owned(), ..machine::this() };
+        assert!(difference(&old, &newer, &package(1)).is_some());
+    }
 }

@@ -30,6 +30,7 @@ mod witness;
 mod world;
 
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 /// Measures whole Lambda functions from outside.
 #[derive(Debug, Parser)]
@@ -49,10 +50,14 @@ enum What {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() {
-    match Arguments::parse().what {
+async fn main() -> ExitCode {
+    let is_good = match Arguments::parse().what {
         What::Compare(settings) => compare::run(&settings).await,
-        What::Show(files) => compare::show(&files),
+        What::Show(files) => {
+            compare::show(&files);
+            true
+        }
         What::Limits(settings) => limits::run(&settings).await,
-    }
+    };
+    if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -18,7 +18,7 @@ pub(crate) struct Results {
 pub(crate) struct Machine {
     pub(crate) processor: String,
     pub(crate) cores: usize,
-    /// How many processes wanted a core in the minute before: what is far from 0 makes times longer, on either side.
+    /// How many processes wanted a core in the minute before what was measured last: what is far from 0 makes times longer, on either side.
     pub(crate) load: String,
     pub(crate) kernel: String,
     pub(crate) rustc: String,
@@ -26,7 +26,7 @@ pub(crate) struct Machine {
 }
 
 /// What is deployed.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Package {
     pub(crate) side: Side,
     pub(crate) kind: Kind,

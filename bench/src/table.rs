@@ -132,7 +132,9 @@ fn of_case(results: &Results, prices: &Prices, case: Case, rows: &mut Vec<Row>) 
     });
     let what = format!("processor time of 1,000, {} of them cold", COLD_SHARE * 1000.0);
     rows.push(Row::new(of, what, "s", mixed));
-    rows.push(Row::new(of, "a second of a core does", "", seconds.map(|seconds| 1000.0 / seconds)).rate());
+    rows.push(
+        Row::new(of, "invocations a second of a core, by that", "", seconds.map(|seconds| 1000.0 / seconds)).rate(),
+    );
     let cost = |waiting| Side::BOTH.map(|side| cost(results, prices, side, case, waiting));
     let waiting = prices.waiting(case.waits());
     let here = cost(0).map(|cost| cost.total);

@@ -214,7 +214,7 @@ async fn gateway() -> Real {
             tokio::spawn(answer_all(connection));
         }
     });
-    let gateway = PortOneGateway::new(&config, secret(API_SECRET)).await.unwrap();
+    let gateway = PortOneGateway::new(&config, secret(API_SECRET), async |_| ()).await.unwrap();
     GATEWAY.set(Some(gateway.clone()));
     gateway
 }

@@ -9,7 +9,8 @@ What the emulator, ministack 1.5, does not do, so that it is not tried here:
 
 - arm64: the functions are built for this machine.
 - Scheduler's own calls: its schedules are made, and disabled, for their times are days apart.
-- DKIM tokens (so the sending domain is one that exists), and alarms over several metrics: `cloud.py` takes them out.
+- DKIM tokens (so the sending domain is one that exists), alarms on expressions, and the anomaly detector that one of them looks at: `cloud.py`
+  takes them out. Whether an alarm rings is not looked at.
 - `Ref` of a secret is its name there, not its ARN; a number that comes from a parameter is text there: `cloud.py` says where it helps out.
 - Roles are not asked for what AWS itself does in their name (UNTRIED below): writing logs and traces, polling queues and streams, and putting
   what failed into dead-letter queues.

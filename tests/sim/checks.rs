@@ -1,6 +1,6 @@
 //! The promises, checked against `PortOne`'s own ledger when a world has come to rest.
 
-use super::people::{Owes, days_of, december, is_pending};
+use super::people::{Owes, days_of, december, email_of, is_pending};
 use super::portone::{Sent, Verdict};
 use super::terms::terms;
 use super::world::World;
@@ -10,11 +10,17 @@ use billing_core::calendar::Period;
 use billing_core::dunning::MAX_DECLINES;
 use billing_core::event::{Event, EventKey, EventKind};
 use billing_core::id::PaymentId;
-use billing_core::invoice::{Invoice, Part, State};
+use billing_core::invoice::{Attempt, Invoice, Outcome, Part, State};
+use billing_core::money::{Currency, Money};
 use billing_core::notice::NoticeBody;
 use billing_core::refund::RefundOutcome;
+use billing_core::subscription::{self, Subscription};
 use billing_flows::refund::RefundAnswer;
+use jiff::SignedDuration;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// How far apart the times of one thing may lie that two machines wrote down.
+const CLOCKS: SignedDuration = SignedDuration::from_mins(1);
 
 /// What a world came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,12 +59,15 @@ pub fn check(world: &World, owes: &[Owes], until: Timestamp) -> Tally {
     let mut tally = Tally::default();
     once(world, &mut tally);
     attempts(world);
-    owed(world, owes, until, &invoices, &mut tally);
+    let unpaid = owed(world, owes, until, &invoices, &mut tally);
+    balance(world, &invoices, &unpaid, &tally);
     upgrades(world, &invoices, &mut tally);
     terms(world, owes, &invoices);
     ledger(world, &invoices);
     refunds(world, &invoices);
+    tried(world, &invoices);
     mails(world, &invoices, &mut tally);
+    letters(world, &invoices);
     replay(world, &invoices);
     closed(world, &tally);
     if !world.is_at_rest() {
@@ -119,9 +128,24 @@ fn attempts(world: &World) {
     }
 }
 
+/// Sums of money, by currency: in minor units.
+type Sums = BTreeMap<Currency, i64>;
+
+/// What was billed, and what of it no money came for.
+#[derive(Debug, Default)]
+struct Unpaid {
+    billed: Sums,
+    unpaid: Sums,
+}
+
+fn add(sums: &mut Sums, money: Money) {
+    *sums.entry(money.currency()).or_default() += money.minor();
+}
+
 /// Every period that fell due has come to an end, and costs what it must.
-fn owed(world: &World, owes: &[Owes], until: Timestamp, invoices: &[Invoice], tally: &mut Tally) {
-    let (cx, unwanted) = (&world.cx, world.unwanted());
+fn owed(world: &World, owes: &[Owes], until: Timestamp, invoices: &[Invoice], tally: &mut Tally) -> Unpaid {
+    let cx = &world.cx;
+    let mut sums = Unpaid::default();
     let subscriptions = world.tables.rows.all_subscriptions();
     let mut by_place: BTreeMap<_, Vec<&Invoice>> = BTreeMap::new();
     let periods = invoices.iter().filter(|invoice| invoice.part == Part::Period);
@@ -133,7 +157,9 @@ fn owed(world: &World, owes: &[Owes], until: Timestamp, invoices: &[Invoice], ta
             cx.violation(format!("the subscription {} is gone", person.key.id));
             continue;
         };
-        let is_over = subscription.has_ended();
+        // No table is believed that its customer wished it to end.
+        let was_canceled =
+            matches!(subscription.state, subscription::State::Canceled { .. }) && world.is_to_end(&person.key);
         let pending =
             invoices.iter().any(|it| it.subscription == person.key && is_pending(&world.portone, &it.payment_id));
         let mut is_parked = false;
@@ -143,7 +169,7 @@ fn owed(world: &World, owes: &[Owes], until: Timestamp, invoices: &[Invoice], ta
             tally.due += 1;
             let found = by_place.get(&(&person.key, period)).map(Vec::as_slice).unwrap_or_default();
             match found {
-                [] if is_over && unwanted.contains(&person.key) => {
+                [] if was_canceled => {
                     tally.void += 1;
                     ended = true;
                 }
@@ -151,7 +177,11 @@ fn owed(world: &World, owes: &[Owes], until: Timestamp, invoices: &[Invoice], ta
                 [] if pending => tally.pending += 1,
                 [] => cx.violation(format!("{} was forgotten: no invoice for {period}", person.key.id)),
                 [invoice] => {
-                    ended = one(world, person, period, invoice, tally);
+                    add(&mut sums.billed, invoice.amount);
+                    ended = one(world, (person, subscription), period, invoice, tally);
+                    if invoice.quarantine.is_some() || !is_paid(invoice) {
+                        add(&mut sums.unpaid, invoice.amount);
+                    }
                     // What is parked when the next period is owed already does not keep that from being billed.
                     is_parked |= invoice.quarantine.is_some() && !by_place.contains_key(&(&person.key, period.next()));
                 }
@@ -163,15 +193,42 @@ fn owed(world: &World, owes: &[Owes], until: Timestamp, invoices: &[Invoice], ta
             cx.violation(format!("{} is still due ({:?})", person.key.id, subscription.state));
         }
     }
-    let all = tally.paid + tally.uncollectible + tally.void + tally.pending + tally.parked;
-    if tally.due != all && cx.violations().is_empty() {
-        cx.violation(format!("the books do not balance: {tally:?}"));
+    sums
+}
+
+/// What was due is what `PortOne` approved, and what was given up, is no longer owed, is pending, or is parked: in number, and to the won.
+fn balance(world: &World, invoices: &[Invoice], books: &Unpaid, tally: &Tally) {
+    let cx = &world.cx;
+    // What was approved for an upgrade is no part of what fell due; what is parked is a person's.
+    let set_aside: BTreeSet<&PaymentId> = invoices
+        .iter()
+        .filter(|invoice| invoice.part != Part::Period || invoice.quarantine.is_some())
+        .map(|invoice| &invoice.payment_id)
+        .collect();
+    let (mut count, mut sums) = (0, books.unpaid.clone());
+    for approval in world.portone.approvals() {
+        if !set_aside.contains(&approval.sent.payment_id) {
+            count += 1;
+            add(&mut sums, approval.sent.amount);
+        }
+    }
+    let all = count + tally.uncollectible + tally.void + tally.pending + tally.parked;
+    if tally.due != all {
+        cx.violation(format!("the books do not balance: {} periods were due, {count} approved: {tally:?}", tally.due));
+    }
+    let currencies: BTreeSet<&Currency> = books.billed.keys().chain(sums.keys()).collect();
+    for currency in currencies {
+        let sum = |sums: &Sums| sums.get(currency).copied().unwrap_or_default();
+        let (due, parts) = (sum(&books.billed), sum(&sums));
+        if due != parts {
+            cx.violation(format!("the books do not balance: {due} {currency:?} were due, and the parts are {parts}"));
+        }
     }
 }
 
 /// Whether nothing more can be owed after this invoice.
-fn one(world: &World, person: &Owes, period: Period, invoice: &Invoice, tally: &mut Tally) -> bool {
-    let cx = &world.cx;
+fn one(world: &World, of: (&Owes, &Subscription), period: Period, invoice: &Invoice, tally: &mut Tally) -> bool {
+    let (cx, (person, subscription)) = (&world.cx, of);
     let (days, of) = days_of(period);
     let may: Vec<i64> = person.wishes.iter().map(|wish| person.monthly(*wish) * days / of).collect();
     if !may.contains(&invoice.amount.minor()) || invoice.amount.currency() != person.currency {
@@ -179,6 +236,7 @@ fn one(world: &World, person: &Owes, period: Period, invoice: &Invoice, tally: &
     }
     let in_books = u64::from(period.month() == december().month());
     if invoice.quarantine.is_some() {
+        parked(world, invoice);
         tally.parked += 1;
         tally.closed.2 += in_books;
         return false;
@@ -190,11 +248,15 @@ fn one(world: &World, person: &Owes, period: Period, invoice: &Invoice, tally: &
             false
         }
         State::Uncollectible { .. } => {
+            given_up(world, subscription, invoice);
             tally.uncollectible += 1;
             tally.closed.1 += in_books;
             true
         }
         State::Void { .. } => {
+            if !world.is_to_end(&person.key) {
+                cx.violation(format!("{} is void, and its customer did not cancel", invoice.payment_id));
+            }
             tally.void += 1;
             true
         }
@@ -218,12 +280,52 @@ fn one(world: &World, person: &Owes, period: Period, invoice: &Invoice, tally: &
     }
 }
 
+/// Something is parked only where money moved that was not asked for.
+fn parked(world: &World, invoice: &Invoice) {
+    let id = &invoice.payment_id;
+    let approvals = world.portone.approvals();
+    let moved_other = approvals.iter().any(|it| it.sent.payment_id == *id && it.sent.amount != invoice.amount);
+    if !world.portone.is_falsified(id) || !moved_other {
+        world.cx.violation(format!("{id} is parked ({:?}), and PortOne contradicts nothing", invoice.quarantine));
+    }
+}
+
+/// Something is given up only where a PG declined it four times, or where what the subscription is to be charged with can never be charged:
+/// its card is stolen, or its billing key is gone. Whoever has a new method meanwhile is not given up for the old one.
+fn given_up(world: &World, subscription: &Subscription, invoice: &Invoice) {
+    let is_same =
+        |sent: &Sent| (&sent.user_id, &sent.order_name) == (&invoice.subscription.user_id, &invoice.order_name);
+    let decided = world.portone.decided();
+    let declines: Vec<_> = decided.iter().filter(|it| is_same(&it.sent) && is_decline(it.verdict)).collect();
+    let turned_away = world.portone.turned_away().iter().filter(|sent| is_same(sent)).count();
+    let tries = u32::try_from(declines.len() + turned_away).unwrap_or(u32::MAX);
+    let is_dead = match &subscription.method {
+        Some(method) => {
+            let key = &method.billing_key;
+            let is_stolen = declines.iter().any(|it| it.verdict == Verdict::Hard && it.sent.billing_key == *key);
+            is_stolen || !world.portone.is_issued(key)
+        }
+        None => world.portone.has_deleted_key(&invoice.subscription.user_id),
+    };
+    if tries < MAX_DECLINES && !is_dead {
+        let (id, method) = (&invoice.payment_id, if subscription.method.is_some() { "a" } else { "no" });
+        world
+            .cx
+            .violation(format!("{id} was given up after {tries} declines, with {method} method that can be charged"));
+    }
+}
+
+fn is_decline(verdict: Verdict) -> bool {
+    matches!(verdict, Verdict::Soft | Verdict::Hard | Verdict::PendingThenFailed(_))
+}
+
 /// Every upgrade was paid or came to nothing, unless `PortOne` has not decided.
 fn upgrades(world: &World, invoices: &[Invoice], tally: &mut Tally) {
     for invoice in invoices.iter().filter(|invoice| invoice.part != Part::Period) {
         let in_books = u64::from(invoice.period.month() == december().month());
         let id = &invoice.payment_id;
         if invoice.quarantine.is_some() {
+            parked(world, invoice);
             tally.closed.2 += in_books;
         } else if is_paid(invoice) {
             tally.upgrades += 1;
@@ -338,6 +440,66 @@ fn is_paid(invoice: &Invoice) -> bool {
     matches!(invoice.state, State::Paid { .. } | State::PartiallyRefunded { .. } | State::Refunded { .. })
 }
 
+/// What our books say of each attempt, `PortOne` says of the same attempt, and its customer was told once.
+fn tried(world: &World, invoices: &[Invoice]) {
+    let cx = &world.cx;
+    let approved: BTreeSet<String> = world.portone.approvals().into_iter().map(|it| it.sent.key).collect();
+    let decided = world.portone.decided().into_iter().filter(|it| is_decline(it.verdict)).map(|it| it.sent.key);
+    let declined: BTreeSet<String> =
+        decided.chain(world.portone.turned_away().into_iter().map(|sent| sent.key)).collect();
+    // What is carried on under another payment id keeps the attempts that were made under the one before.
+    let mut places: BTreeMap<_, Vec<&Invoice>> = BTreeMap::new();
+    for invoice in invoices {
+        let place = (&invoice.subscription, invoice.period, invoice.part);
+        places.entry(place).or_default().push(invoice);
+    }
+    let log = world.log();
+    for revisions in places.values() {
+        let Some(newest) = revisions.iter().find(|invoice| invoice.superseded_by.is_none()) else { continue };
+        let ids: Vec<&PaymentId> = revisions.iter().map(|invoice| &invoice.payment_id).collect();
+        let is_in =
+            |keys: &BTreeSet<String>, attempt: u32| ids.iter().any(|id| keys.contains(&id.idempotency_key(attempt)));
+        for attempt in &newest.attempts {
+            let (is_right, outcome) = match &attempt.outcome {
+                Some(Outcome::Declined(_)) => (is_in(&declined, attempt.number), "declined"),
+                Some(Outcome::Paid) => (is_in(&approved, attempt.number), "paid"),
+                // The others decide nothing; what is left undecided is told elsewhere.
+                Some(Outcome::Pending | Outcome::Unknown | Outcome::Refused(_) | Outcome::Lost) | None => (true, ""),
+            };
+            // Another sum may be another's attempt.
+            if !is_right && newest.quarantine.is_none() {
+                let (id, number) = (&newest.payment_id, attempt.number);
+                cx.violation(format!("attempt {number} of {id} is {outcome}, and PortOne says otherwise"));
+            }
+        }
+        told_once(world, newest, &ids, &log);
+    }
+}
+
+/// Each decline of an attempt has one event, and each payment has one; an event of an attempt has its outcome.
+fn told_once(world: &World, invoice: &Invoice, ids: &[&PaymentId], log: &[Event]) {
+    let own = || log.iter().filter(|event| ids.iter().any(|id| id.as_str() == event.subject));
+    // Without a method nothing is attempted, and what is given up in the end was attempted before.
+    let is_of_attempt = |event: &&Event| matches!(event.before.as_deref(), Some("charging" | "unknown" | "pending"));
+    let is_failure = |event: &&Event| matches!(event.kind, EventKind::PaymentFailed | EventKind::InvoiceUncollectible);
+    let failures: Vec<Timestamp> = own().filter(is_of_attempt).filter(is_failure).map(|event| event.at).collect();
+    let is_declined = |attempt: &&Attempt| matches!(attempt.outcome, Some(Outcome::Declined(_)));
+    let declines: Vec<Timestamp> =
+        invoice.attempts.iter().filter(is_declined).filter_map(|attempt| attempt.ended_at).collect();
+    let is_at = |(event, ended): (&Timestamp, &Timestamp)| event.duration_since(*ended).abs() <= CLOCKS;
+    if failures.len() != declines.len() || !failures.iter().zip(&declines).all(is_at) {
+        world.cx.violation(format!(
+            "{}: attempts were declined at {declines:?}, and failures told of at {failures:?}",
+            invoice.payment_id
+        ));
+    }
+    let paid = own().filter(|event| event.kind == EventKind::InvoicePaid).count();
+    let attempts = invoice.attempts.iter().filter(|attempt| attempt.outcome == Some(Outcome::Paid)).count();
+    if paid != attempts {
+        world.cx.violation(format!("{}: {attempts} attempts were paid, and {paid} told of", invoice.payment_id));
+    }
+}
+
 /// One mail for an event, no mail missing, none that contradicts another.
 fn mails(world: &World, invoices: &[Invoice], tally: &mut Tally) {
     let cx = &world.cx;
@@ -346,12 +508,20 @@ fn mails(world: &World, invoices: &[Invoice], tally: &mut Tally) {
         tally.mails += 1;
         senders.entry(mail.event).or_default().push(mail.by);
     }
+    let mut again: BTreeMap<u64, u64> = BTreeMap::new();
     for (event, senders) in &senders {
         for (earlier, _) in senders.iter().zip(senders.iter().skip(1)) {
             tally.repeats += 1;
-            if !cx.was_disturbed(*earlier) {
+            *again.entry(*earlier).or_default() += 1;
+            if cx.disturbances(*earlier) == 0 {
                 cx.violation(format!("the mail of {} {} was sent twice for no reason", event.subject, event.id));
             }
+        }
+    }
+    for (notifier, count) in again {
+        let may = cx.disturbances(notifier);
+        if count > may {
+            cx.violation(format!("{count} mails of notifier {notifier} were sent again, and {may} may have been"));
         }
     }
     let declines = world.portone.decided();
@@ -383,13 +553,68 @@ fn mails(world: &World, invoices: &[Invoice], tally: &mut Tally) {
             .iter()
             .filter(|it| (&it.sent.user_id, &it.sent.order_name) == owner)
             .filter(|it| invoice.part == Part::Period || it.sent.payment_id == invoice.payment_id)
-            .filter(|it| matches!(it.verdict, Verdict::Soft | Verdict::Hard | Verdict::PendingThenFailed(_)))
+            .filter(|it| is_decline(it.verdict))
             .count();
         if told > real {
             cx.violation(format!("{id}: {told} mails say that a payment failed, and {real} did"));
         }
-        if receipts.get(id).copied().unwrap_or(0) > 1 {
+        let receipts = receipts.get(id).copied().unwrap_or(0);
+        if receipts > 1 {
             cx.violation(format!("{id} has more than one receipt"));
+        }
+        if invoice.quarantine.is_none() && is_paid(invoice) != (receipts > 0) {
+            cx.violation(format!("{id} is {} and has {receipts} receipts", invoice.state.status()));
+        }
+    }
+}
+
+/// Each mail went to its customer, and names what its customer owes, paid or got back; what was told to be given back was.
+fn letters(world: &World, invoices: &[Invoice]) {
+    let cx = &world.cx;
+    let events = world.tables.rows.all_events();
+    let by_key: BTreeMap<EventKey, &Event> = events.iter().map(|event| (event.key(), event)).collect();
+    let by_id: BTreeMap<&str, &Invoice> =
+        invoices.iter().map(|invoice| (invoice.payment_id.as_str(), invoice)).collect();
+    for mail in world.post.sent() {
+        let subject = &mail.event.subject;
+        let invoice = by_id.get(subject.as_str());
+        let owner = invoice.map_or(subject.as_str(), |invoice| invoice.subscription.user_id.as_str());
+        if mail.to != email_of(owner) {
+            cx.violation(format!("the mail of {subject} went to {} and not to {}", mail.to, email_of(owner)));
+        }
+        let Some(notice) = by_key.get(&mail.event).and_then(|event| event.notice.as_ref()) else {
+            cx.violation(format!("a mail tells of {subject} {}, which has nothing to tell", mail.event.id));
+            continue;
+        };
+        let says = |money: Money| mail.text.contains(&money.to_string());
+        let is_right = match (&notice.body, invoice) {
+            (
+                NoticeBody::Receipt { .. } | NoticeBody::PaymentFailed { .. } | NoticeBody::UpgradeFailed { .. },
+                Some(invoice),
+            ) => says(invoice.amount),
+            (NoticeBody::SubscriptionEnded { unpaid, .. }, Some(invoice)) => unpaid.is_none() || says(invoice.amount),
+            (NoticeBody::Refunded { refunded, .. }, Some(invoice)) => says(invoice.amount) && says(*refunded),
+            // What is about a subscription or a method names no sum of an invoice; what was bought or given back is about an invoice.
+            (body, None) => !matches!(body, NoticeBody::Receipt { .. } | NoticeBody::Refunded { .. }),
+            (_, Some(_)) => false,
+        };
+        if !is_right {
+            cx.violation(format!("the mail of {subject} {} does not say how much: {}", mail.event.id, mail.text));
+        }
+    }
+    let refunds = world.portone.refunds();
+    for invoice in invoices.iter().filter(|invoice| invoice.quarantine.is_none()) {
+        let id = &invoice.payment_id;
+        let own = events.iter().filter(|event| event.subject == id.as_str());
+        let told: i64 = own
+            .filter_map(|event| match event.notice.as_ref().map(|notice| &notice.body) {
+                Some(NoticeBody::Refunded { refunded, .. }) => Some(refunded.minor()),
+                _ => None,
+            })
+            .sum();
+        let given = refunds.get(id).copied().unwrap_or_default();
+        if told != given {
+            cx.violation(format!("{given} of {id} was given back, and its customer was told of {told}"));
         }
     }
 }
@@ -441,18 +666,17 @@ fn replay(world: &World, invoices: &[Invoice]) {
             cx.violation(format!("{id} is {is}, and its events lead to {status:?}"));
         }
     }
+    let log = world.log();
     for subscription in world.tables.rows.all_subscriptions() {
         // An upgrade that is not paid leaves its subscription as it was.
         let of_periods = invoices.iter().filter(|invoice| invoice.part == Part::Period);
         let of_invoices = of_periods.filter(|invoice| invoice.subscription == subscription.key);
-        let subjects = of_invoices.map(|invoice| invoice.payment_id.as_str()).chain([subscription.key.id.as_str()]);
-        let events: Vec<&Event> = subjects
-            .flat_map(|subject| by_subject.get(subject).map(Vec::as_slice).unwrap_or_default())
-            .copied()
-            .collect();
-        let (is, told) = (subscription.state.status(), replayed(&events));
-        if is != told {
-            cx.violation(format!("{} is {is}, and its events lead to {told}", subscription.key.id));
+        let periods: BTreeSet<&str> = of_invoices.map(|invoice| invoice.payment_id.as_str()).collect();
+        let (id, is) = (subscription.key.id.as_str(), subscription.state.status());
+        match replayed(&log, id, &periods) {
+            Ok(told) if told == is => {}
+            Ok(told) => cx.violation(format!("{id} is {is}, and its events lead to {told}")),
+            Err(why) => cx.violation(format!("{id}: {why}")),
         }
     }
 }
@@ -472,19 +696,36 @@ fn closed(world: &World, tally: &Tally) {
     }
 }
 
-/// What a subscription's events, and those of its invoices, make of it.
-fn replayed(events: &[&Event]) -> &'static str {
-    let has = |wanted: &dyn Fn(&Event) -> bool| events.iter().any(|event| wanted(event));
-    let is_void = |event: &Event| event.kind == EventKind::PaymentFailed && event.after.as_deref() == Some("void");
-    if has(&|event| event.kind == EventKind::SubscriptionCanceled || (is_void(event) && event.notice.is_some())) {
-        return "canceled";
+/// What a subscription's events, and those of its periods' invoices, make of it, one after the other in the order they were written.
+fn replayed(log: &[Event], subscription: &str, periods: &BTreeSet<&str>) -> Result<String, String> {
+    let mut status = "active".to_owned();
+    for event in log {
+        if event.subject == subscription {
+            if event.before.as_deref().is_some_and(|before| before != status) {
+                return Err(format!("{} follows {status} but says {:?}", event.kind.name(), event.before));
+            }
+            status = event.after.clone().unwrap_or(status);
+        } else if periods.contains(event.subject.as_str()) {
+            let becomes = match (event.kind, event.before.as_deref(), event.after.as_deref()) {
+                // One that had ended or moved on before says so.
+                (EventKind::InvoicePaid, ..) if event.detail.is_none() => "active",
+                (EventKind::PaymentFailed, _, Some("failed")) => "past_due",
+                // What fails silently is no longer owed, or is parked.
+                (EventKind::PaymentFailed, _, Some("void")) if event.notice.is_some() => "canceled",
+                (EventKind::InvoiceUncollectible, ..) if event.notice.is_some() => "expired",
+                (EventKind::InvoiceQuarantined, before, _) if !was_paid(before) && !has_ended(&status) => "past_due",
+                _ => continue,
+            };
+            becomes.clone_into(&mut status);
+        }
     }
-    if has(&|event| event.kind == EventKind::InvoiceUncollectible) {
-        return "expired";
-    }
-    let is_owed = |event: &&&Event| matches!(event.kind, EventKind::PaymentFailed | EventKind::InvoicePaid);
-    let last = events.iter().filter(is_owed).max_by_key(|event| event.at);
-    let is_parked =
-        has(&|event| event.kind == EventKind::InvoiceQuarantined && event.before.as_deref() != Some("paid"));
-    if is_parked || last.is_some_and(|event| event.kind == EventKind::PaymentFailed) { "past_due" } else { "active" }
+    Ok(status)
+}
+
+fn was_paid(before: Option<&str>) -> bool {
+    matches!(before, Some("paid" | "partially_refunded" | "refunded"))
+}
+
+fn has_ended(status: &str) -> bool {
+    matches!(status, "canceled" | "expired")
 }

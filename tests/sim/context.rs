@@ -2,9 +2,10 @@
 
 use super::kernel::{Kernel, TaskId, lock};
 use billing_core::Timestamp;
+use billing_flows::notify::SENDS_AT_ONCE;
 use fastrand::Rng;
 use jiff::SignedDuration;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 /// How a charge travels.
@@ -51,7 +52,7 @@ pub struct Weather {
     pub journey: u16,
     /// A read from `PortOne` fails.
     pub ask: u16,
-    /// A delivery of a webhook is lost.
+    /// A delivery of a webhook is lost; where chance has no part, only a webhook's first one.
     pub webhook_lost: u16,
     /// A webhook is never delivered.
     pub webhook_dead: u16,
@@ -73,7 +74,7 @@ pub struct Weather {
     pub tick_twice: u16,
     /// Somebody meddles with a subscription that a worker has just read.
     pub meddle: u16,
-    /// A planner's pass runs out of time.
+    /// A planner's or reconciler's pass runs out of time; where chance has no part, no planner's but one that a tick began.
     pub late: u16,
     /// `PortOne` cannot be reached at all.
     pub outage: bool,
@@ -100,7 +101,7 @@ struct Inner {
     weather: Mutex<Weather>,
     journeys: Mutex<VecDeque<Journey>>,
     journal: Option<Mutex<Vec<Line>>>,
-    disturbed: Mutex<BTreeSet<TaskId>>,
+    disturbed: Mutex<BTreeMap<TaskId, u64>>,
     violations: Mutex<Vec<String>>,
     faults: Mutex<u64>,
     is_random: bool,
@@ -215,19 +216,19 @@ impl Context {
         }
     }
 
-    /// Notes that the task that runs was disturbed: what it did may have to be done again.
+    /// Notes that the task that runs was disturbed: one thing that it did may have to be done again.
     pub fn disturb(&self) {
-        lock(&self.inner.disturbed).insert(self.kernel.current());
+        *lock(&self.inner.disturbed).entry(self.kernel.current()).or_default() += 1;
     }
 
-    /// Notes that a task was disturbed.
-    pub fn disturb_task(&self, task: TaskId) {
-        lock(&self.inner.disturbed).insert(task);
+    /// Notes that a task died: all that it had under way at once may have to be done again.
+    pub fn disturb_dead(&self, task: TaskId) {
+        *lock(&self.inner.disturbed).entry(task).or_default() += SENDS_AT_ONCE as u64;
     }
 
-    /// Whether a task was disturbed.
-    pub fn was_disturbed(&self, task: TaskId) -> bool {
-        lock(&self.inner.disturbed).contains(&task)
+    /// How many things that a task did may have to be done again, at most.
+    pub fn disturbances(&self, task: TaskId) -> u64 {
+        lock(&self.inner.disturbed).get(&task).copied().unwrap_or_default()
     }
 
     /// Writes a line into the journal, if one is kept.

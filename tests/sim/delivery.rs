@@ -11,8 +11,11 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-/// How long a message that is being worked on is hidden: six times the worker's time limit.
-pub const VISIBILITY: SignedDuration = SignedDuration::from_secs(540);
+/// How long a message to the workers that is being worked on is hidden: six times the worker's time limit, as in the template.
+pub const COLLECT_VISIBILITY: SignedDuration = SignedDuration::from_secs(540);
+
+/// The same for a message to the planner.
+pub const PLAN_VISIBILITY: SignedDuration = SignedDuration::from_secs(1_800);
 
 /// After how many deliveries a message goes to the dead-letter queue.
 pub const MAX_RECEIVES: u32 = 5;
@@ -165,6 +168,10 @@ pub struct SentMail {
     pub event: EventKey,
     /// The notifier that sent it.
     pub by: TaskId,
+    /// The address it went to.
+    pub to: String,
+    /// What it said, as text.
+    pub text: String,
 }
 
 /// The mail service.
@@ -188,7 +195,7 @@ impl Post {
 }
 
 impl Mailer for Post {
-    async fn send(&self, _: &Private, _: &Mail, event: &EventKey) -> Result<(), MailError> {
+    async fn send(&self, to: &Private, mail: &Mail, event: &EventKey) -> Result<(), MailError> {
         self.cx.kernel.sleep(self.cx.millis(5, 900)).await;
         let rate = self.cx.weather(|w| w.mail);
         let (fails, sends) = (self.cx.strikes(rate), self.cx.below(2) == 0);
@@ -196,7 +203,8 @@ impl Mailer for Post {
             self.cx.disturb();
         }
         if !fails || sends {
-            lock(&self.sent).push(SentMail { event: event.clone(), by: self.cx.kernel.current() });
+            let (to, text) = (to.expose().to_owned(), mail.text.clone());
+            lock(&self.sent).push(SentMail { event: event.clone(), by: self.cx.kernel.current(), to, text });
             self.cx.note(|| format!("mail: {} {}", event.subject, event.id));
         }
         self.cx.kernel.sleep(self.cx.millis(5, 400)).await;

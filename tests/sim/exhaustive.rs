@@ -1,7 +1,23 @@
 //! Small worlds, in which every crash point is tried with every fault.
 //!
-//! A world of one or two customers lives through twelve days in which nothing is left to chance and nothing takes any time. It is lived
-//! through once for each fault; then, for each await point that was passed, once more with whatever ran there killed at that point.
+//! A world of one or two customers lives through twelve days in which nothing is left to chance and nothing takes any time, but a charge
+//! that is told to. It is lived through once for each fault; then, for each await point that was passed, once more with whatever ran there
+//! killed at that point. The bill falls due at 10:00:00, the planner comes 50 s later and the workers with it.
+//!
+//! What is crossed with what:
+//!
+//! - each of six scripts (how the charges go) with each journey of its first charge, and with each weather;
+//! - each script with each deed: as the bill falls due, a millisecond after the workers came, and after 26 hours;
+//! - each script with each deed 75 s after the bill fell due, where the first charge is being decided by then or hangs on its way; where
+//!   its answer is lost, with those deeds that need money to have moved. A worker waits for its answer at that moment;
+//! - each script with no tick for three days, and with a failure of each request to the tables: before it was done, and if it writes, after.
+//!   Of the index of what is due none fails, and of the pages of the books those of one shard, for all are asked at once;
+//! - each journey of a first charge with each of a second; journeys of what is wished (refunds, upgrades, payments on demand) with the
+//!   wishes, and payments on demand also while the first charge is being decided.
+//!
+//! Functions that come by all the time (planner, reconciler) and mostly find nothing are killed on the first day only, but for four cases of
+//! each script, in which they are killed wherever they stand, through all twelve days. No two of these faults meet but as said, and there is
+//! one kill in each life: more at once is the business of the random months.
 
 use super::checks::check;
 use super::context::{Context, Journey, Weather};
@@ -10,7 +26,7 @@ use super::portone::Verdict::{self, Approve, Hard, PendingThenFailed, PendingThe
 use super::world::World;
 use billing_core::Timestamp;
 use billing_core::plan::PlanType;
-use billing_flows::fake::Fault;
+use billing_flows::fake::{Fault, ROWS_PER_PAGE};
 use jiff::SignedDuration;
 
 /// A fault, and the world it strikes.
@@ -23,8 +39,14 @@ pub struct Case {
     deeds: Vec<(SignedDuration, Deed)>,
     weather: Weather,
     no_ticks_for: SignedDuration,
-    store: Option<(u64, Fault)>,
+    store: Option<(usize, Fault)>,
     neighbour: bool,
+    /// The errors of the functions' clocks, in seconds.
+    skews: Vec<i64>,
+    /// When the weather is calm for good.
+    calm: &'static str,
+    /// Whether planner and reconciler are killed wherever they stand, and not on the first day only.
+    to_the_end: bool,
 }
 
 impl Case {
@@ -38,6 +60,9 @@ impl Case {
             no_ticks_for: SignedDuration::ZERO,
             store: None,
             neighbour: false,
+            skews: vec![0],
+            calm: CALM,
+            to_the_end: false,
         }
     }
 }
@@ -52,21 +77,30 @@ pub struct Tried {
 }
 
 const START: &str = "2026-12-01T09:59:00+09:00";
+const CALM: &str = "2026-12-06T12:00:00+09:00";
 const END: &str = "2026-12-13T12:00:00+09:00";
+
+/// When the workers have come for what fell due and whatever takes no time is over, and a moment in which they wait for an answer that takes
+/// its time.
+const COLLECTED: SignedDuration = SignedDuration::from_millis(50_001);
+const WAITING: SignedDuration = SignedDuration::from_secs(75);
 
 fn at(text: &str) -> Timestamp {
     text.parse().expect("a moment")
 }
 
-/// Lives through a case, killed at an await point or not. Answers with how many await points were passed, how many requests the tables got,
+/// Lives through a case, killed at an await point or not. Answers with how many await points were passed, which requests the tables got,
 /// and what was broken.
-fn live(case: &Case, kill_at: Option<u64>) -> (u64, u64, Vec<String>) {
+fn live(case: &Case, kill_at: Option<u64>) -> (u64, Vec<bool>, Vec<String>) {
     let cx = Context::new(at(START), 7, false, false);
-    cx.kernel.watch_until(at("2026-12-01T18:00:00+09:00"));
+    if !case.to_the_end {
+        cx.kernel.watch_until(at("2026-12-01T18:00:00+09:00"));
+    }
     if let Some(number) = kill_at {
         cx.kernel.kill_at_poll(number);
     }
-    let world = World::new(&cx, &[SignedDuration::ZERO]);
+    let skews: Vec<SignedDuration> = case.skews.iter().map(|seconds| SignedDuration::from_secs(*seconds)).collect();
+    let world = World::new(&cx, &skews, ROWS_PER_PAGE);
     let person = |number, verdicts: &[Verdict]| Person {
         number,
         plan: PlanType::Standard,
@@ -98,7 +132,7 @@ fn live(case: &Case, kill_at: Option<u64>) -> (u64, u64, Vec<String>) {
         let back = december().due_at().checked_add(case.no_ticks_for).unwrap_or(at(END));
         world.at(back, |world| world.cx.turn(|now| now.no_ticks = false));
     }
-    world.at(at("2026-12-06T12:00:00+09:00"), |world| world.cx.turn(|now| *now = Weather::default()));
+    world.at(at(case.calm), |world| world.cx.turn(|now| *now = Weather::default()));
     cx.kernel.run_until(at(END));
     check(&world, &owes, at(END));
     let (polls, requests, violations) = (cx.kernel.polls(), world.tables.requests(), cx.violations());
@@ -138,11 +172,28 @@ pub fn cases() -> Vec<Case> {
             deeds: vec![(after, deed.clone())],
             ..Case::new(format!("{script}; {deed:?} after {after:#}"), verdicts)
         }));
+        cases.extend(deeds_under_way().map(|(journey, deed)| Case {
+            journeys: vec![journey],
+            deeds: vec![(WAITING, deed.clone())],
+            ..Case::new(format!("{script}; {journey:?}; {deed:?} after {WAITING:#}"), verdicts)
+        }));
         cases.extend(weathers().map(|(name, weather)| Case {
             weather,
             neighbour: true,
             ..Case::new(format!("{script}; {name}"), verdicts)
         }));
+        cases.push(Case {
+            weather: Weather { mail: 1_000, ..Weather::default() },
+            // A mail is tried again every half minute.
+            calm: "2026-12-01T10:06:00+09:00",
+            ..Case::new(format!("{script}; no mail is sent, or its answer is lost, for minutes"), verdicts)
+        });
+        cases.push(Case {
+            skews: vec![20, -20],
+            neighbour: true,
+            ..Case::new(format!("{script}; clocks are 40 s apart"), verdicts)
+        });
+        cases.extend(to_the_end(&Case::new((*script).to_owned(), verdicts)));
         cases.push(Case {
             no_ticks_for: SignedDuration::from_hours(75),
             ..Case::new(format!("{script}; no tick for three days"), verdicts)
@@ -161,6 +212,21 @@ pub fn cases() -> Vec<Case> {
     cases.extend(changes());
     cases.extend(payments());
     cases
+}
+
+/// Some faults of a script in which whatever keeps watch is killed on all of the twelve days: retry mornings, hourly questions, nightly
+/// comparisons, the closing of the books.
+fn to_the_end(script: &Case) -> Vec<Case> {
+    let case = |name: &str| Case { to_the_end: true, name: format!("{}; {name}", script.name), ..script.clone() };
+    vec![
+        case("killed to the end"),
+        Case { journeys: vec![Journey::AnswerLost], ..case("the answer is lost, killed to the end") },
+        Case { journeys: vec![Journey::Stuck(6_000)], ..case("stuck for 100 minutes, killed to the end") },
+        Case {
+            weather: Weather { webhook_dead: 1_000, ..Weather::default() },
+            ..case("no webhook at all, killed to the end")
+        },
+    ]
 }
 
 /// The wishes that were fulfilled in these worlds meet every journey of the charge they lead to, and every failure of the tables.
@@ -199,11 +265,16 @@ fn changes() -> Vec<Case> {
     cases
 }
 
-/// What is owed is paid on demand: at the same moment as a worker collects it, and once it was declined.
+/// What is owed is paid on demand: at the same moment as a worker collects it, while that worker waits for its answer, and once it was
+/// declined.
 fn payments() -> Vec<Case> {
-    let after = SignedDuration::from_hours;
+    let moments: [(SignedDuration, Journey); 3] = [
+        (SignedDuration::from_secs(50), Journey::Smooth),
+        (WAITING, Journey::Slow(50)),
+        (SignedDuration::from_hours(2), Journey::Smooth),
+    ];
     let mut cases = Vec::new();
-    for at in [after(0), after(2)] {
+    for (at, first) in moments {
         let deeds = [
             vec![(at, Deed::Pay(1))],
             vec![(at, Deed::Pay(1)), (at, Deed::Pay(1))],
@@ -211,12 +282,16 @@ fn payments() -> Vec<Case> {
         ];
         for deeds in deeds {
             cases.extend(journeys().map(|journey| Case {
-                journeys: vec![Journey::Smooth, journey],
+                journeys: vec![first, journey],
                 deeds: deeds.clone(),
-                ..Case::new(format!("declined, then approved; {deeds:?}; {journey:?}"), &[Soft, Approve])
+                ..Case::new(format!("declined, then approved; {first:?}; {deeds:?}; {journey:?}"), &[Soft, Approve])
             }));
             for verdicts in [vec![Soft], vec![Soft, Hard], vec![Soft, PendingThenPaid(5)]] {
-                cases.push(Case { deeds: deeds.clone(), ..Case::new(format!("{verdicts:?}; {deeds:?}"), &verdicts) });
+                cases.push(Case {
+                    journeys: vec![first],
+                    deeds: deeds.clone(),
+                    ..Case::new(format!("{verdicts:?}; {first:?}; {deeds:?}"), &verdicts)
+                });
             }
         }
     }
@@ -259,8 +334,8 @@ fn journeys() -> impl Iterator<Item = Journey> {
     .into_iter()
 }
 
-fn deeds() -> Vec<(SignedDuration, Deed)> {
-    let deeds = [
+fn every_deed() -> [Deed; 10] {
+    [
         Deed::CancelNow,
         Deed::CancelLater,
         Deed::DeleteKey,
@@ -271,9 +346,30 @@ fn deeds() -> Vec<(SignedDuration, Deed)> {
         Deed::Chargeback,
         Deed::OtherSum,
         Deed::Blackout,
-    ];
-    let moments = [SignedDuration::ZERO, SignedDuration::from_millis(1), SignedDuration::from_hours(26)];
-    moments.into_iter().flat_map(|after| deeds.clone().map(|deed| (after, deed))).collect()
+    ]
+}
+
+fn needs_money(deed: &Deed) -> bool {
+    matches!(deed, Deed::Refund(_) | Deed::Chargeback)
+}
+
+fn deeds() -> Vec<(SignedDuration, Deed)> {
+    let moments = [SignedDuration::ZERO, COLLECTED, SignedDuration::from_hours(26)];
+    let all = moments.into_iter().flat_map(|after| every_deed().map(|deed| (after, deed)));
+    all.filter(|(after, deed)| !(after.is_zero() && needs_money(deed))).collect()
+}
+
+/// Deeds that fall into a worker's waiting for an answer, and how the charge travels meanwhile. Where nothing is decided yet, no money moved
+/// that could be taken back; where the answer is lost, it did.
+fn deeds_under_way() -> impl Iterator<Item = (Journey, Deed)> {
+    let undecided = [Journey::Slow(50), Journey::Stuck(600)];
+    let before = undecided.into_iter().flat_map(|journey| every_deed().map(|deed| (journey, deed)));
+    let after = every_deed().map(|deed| (Journey::AnswerLost, deed));
+    before.filter(|(_, deed)| !needs_money(deed)).chain(
+        after
+            .into_iter()
+            .filter(|(_, deed)| needs_money(deed) || matches!(deed, Deed::CancelNow | Deed::OtherSum | Deed::Blackout)),
+    )
 }
 
 fn weathers() -> impl Iterator<Item = (&'static str, Weather)> {
@@ -288,14 +384,23 @@ fn weathers() -> impl Iterator<Item = (&'static str, Weather)> {
         ("every stream batch twice", Weather { stream_twice: 1_000, ..calm() }),
         ("PortOne is down for days", Weather { outage: true, ..calm() }),
         ("PortOne refuses our credentials for days", Weather { unauthorized: true, ..calm() }),
+        ("the first delivery of each webhook is lost", Weather { webhook_lost: 1_000, ..calm() }),
+        ("no queue takes anything for sure for days", Weather { queue: 1_000, ..calm() }),
+        ("indexes show for days what they showed first", Weather { stale_index: 1_000, ..calm() }),
+        ("no question is answered for days", Weather { ask: 1_000, ..calm() }),
+        ("planner and reconciler run out of time at once", Weather { late: 1_000, ..calm() }),
+        ("every request to a table takes two seconds", Weather { store_slow: 1_000, ..calm() }),
     ]
     .into_iter()
 }
 
-/// A fault of each request to the tables that a world makes: before it was done, and after.
+/// A fault of each request to the tables that a world makes: before it was done, and where that makes a difference, after.
 fn store_faults(case: &Case) -> Vec<Case> {
     let (_, requests, _) = live(case, None);
-    let numbers = (1..=requests).flat_map(|number| [(number, Fault::Before), (number, Fault::After)]);
+    let numbers = (1..).zip(requests).flat_map(|(number, writes)| {
+        let after = writes.then_some((number, Fault::After));
+        [(number, Fault::Before)].into_iter().chain(after)
+    });
     numbers
         .map(|(number, fault)| Case {
             store: Some((number, fault)),

@@ -5,6 +5,7 @@ use super::context::{Context, Line, Weather};
 use super::people::{self, december};
 use super::world::World;
 use billing_core::Timestamp;
+use billing_flows::fake::ROWS_PER_PAGE;
 use jiff::SignedDuration;
 
 /// What is simulated.
@@ -35,13 +36,19 @@ pub struct Outcome {
     pub simulated: SignedDuration,
 }
 
+/// In a quarter of all months listings tell so few rows to a page that a crowd takes many: the comparison then goes slice by slice.
+const FEW_ROWS: usize = 4;
+
+/// In another quarter no tick comes for days on end: so many hours at least, and so many more at most.
+const SPELL: (u64, u64) = (48, 48);
+
 /// Simulated months begin here.
 const START: &str = "2026-11-29T00:00:00+09:00";
 
 /// Faults stop here.
 const CALM: &str = "2026-12-13T00:00:00+09:00";
 
-/// Ten days later everything must have come to an end: the longest ladder takes five, and the nightly comparison one.
+/// Twelve days later everything must have come to an end: the longest ladder takes five, and what came last before may begin one.
 const END: &str = "2026-12-25T00:00:00+09:00";
 
 fn at(text: &str) -> Timestamp {
@@ -58,12 +65,13 @@ pub fn live(month: Month) -> Outcome {
             SignedDuration::from_millis(if cx.below(2) == 0 { millis } else { -millis })
         })
         .collect();
-    let world = World::new(&cx, &skews);
+    let rows_per_page = if month.seed % 4 == 1 { FEW_ROWS } else { ROWS_PER_PAGE };
+    let world = World::new(&cx, &skews, rows_per_page);
     let crowd: Vec<_> = (0..month.customers).map(|number| people::random(&cx, number, december(), at(CALM))).collect();
     let owes = people::admit(&world, &crowd);
     let hours: Vec<i8> = (1..=23).collect();
     world.schedule_days(at(START), at(END), &hours);
-    fronts(&world);
+    fronts(&world, spell(month.seed));
     cx.kernel.run_until(at(END));
     let tally = check(&world, &owes, at(END));
     let outcome = Outcome {
@@ -78,14 +86,29 @@ pub fn live(month: Month) -> Outcome {
     outcome
 }
 
+/// From when until when no tick comes, whatever the weather, if so. It has a chance of its own, so that a month is otherwise as it was.
+fn spell(seed: u64) -> Option<(Timestamp, Timestamp)> {
+    if seed % 4 != 2 {
+        return None;
+    }
+    let mut chance = fastrand::Rng::with_seed(seed);
+    let hours = |hours: u64| SignedDuration::from_hours(i64::try_from(hours).unwrap_or(0));
+    let length = SPELL.0 + chance.u64(0..=SPELL.1);
+    let last = at(CALM).duration_since(at(START)).as_hours().unsigned_abs() - length;
+    let from = at(START).checked_add(hours(chance.u64(0..last))).unwrap_or(at(START));
+    Some((from, from.checked_add(hours(length)).unwrap_or(from)))
+}
+
 /// The weather changes every few hours, until it is calm for good.
-fn fronts(world: &World) {
+fn fronts(world: &World, spell: Option<(Timestamp, Timestamp)>) {
     let cx = &world.cx;
     // Some seeds are mild, some wild.
     let climate = u16::try_from(1 + cx.below(4)).unwrap_or(1);
     let mut when = at(START);
     while when < at(CALM) {
+        let is_in_spell = spell.is_some_and(|(from, until)| from <= when && when < until);
         let weather = front(cx, climate);
+        let weather = Weather { no_ticks: weather.no_ticks || is_in_spell, ..weather };
         let blackout = cx.below(12) == 0;
         world.at(when, move |world| {
             world.cx.note(|| format!("the weather: {weather:?}"));
@@ -96,6 +119,12 @@ fn fronts(world: &World) {
         });
         let minutes = i64::try_from(20 + cx.below(1 + cx.below(20 * 60))).unwrap_or(60);
         when = when.checked_add(SignedDuration::from_mins(minutes)).unwrap_or(Timestamp::MAX);
+    }
+    for (moment, no_ticks) in spell.into_iter().flat_map(|(from, until)| [(from, true), (until, false)]) {
+        world.at(moment, move |world| {
+            world.cx.note(|| format!("no tick comes for days: {no_ticks}"));
+            world.cx.turn(|now| now.no_ticks = no_ticks);
+        });
     }
     world.at(at(CALM), |world| {
         world.cx.note(|| "the weather is calm for good".to_owned());

@@ -123,6 +123,16 @@ fn key_of(number: u64) -> SubscriptionKey {
     }
 }
 
+/// The address of whom a user or subscription id belongs to: both end with their number.
+pub fn email_of(id: &str) -> String {
+    let number = id.rsplit('_').next().unwrap_or(id);
+    format!("user{}@example.com", number.trim_start_matches('0'))
+}
+
+fn address(number: u64) -> Private {
+    Private::new(email_of(&format!("_{number}")))
+}
+
 fn seen(person: &Person, generation: u64, at: Timestamp) -> KeySeen {
     KeySeen {
         billing_key: billing_key(person.number, generation),
@@ -131,7 +141,7 @@ fn seen(person: &Person, generation: u64, at: Timestamp) -> KeySeen {
         mode: Some(Mode::Live),
         customer_id: Some(key_of(person.number).user_id.to_string()),
         customer_name: Some(Private::new("김민수")),
-        customer_email: Some(Private::new(format!("user{}@example.com", person.number))),
+        customer_email: Some(address(person.number)),
         issued_at: at,
         method: if person.paypal { MethodKind::Paypal } else { MethodKind::Card },
         card: (!person.paypal).then(|| CardInfo { last4: Some("1234".to_owned()), ..CardInfo::default() }),
@@ -164,7 +174,7 @@ fn admit_one(world: &World, person: &Person) -> Owes {
         method: Some(Method { billing_key: billing_key(person.number, 0), pg: pg(person) }),
         customer: Customer {
             name: Some(Private::new("김민수")),
-            email: Some(Private::new(format!("user{}@example.com", person.number))),
+            email: Some(address(person.number)),
             phone: Some(Private::new("010-0000-0000")),
         },
         locale: if person.number.is_multiple_of(3) { Locale::En } else { Locale::Ko },

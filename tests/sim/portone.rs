@@ -32,8 +32,11 @@ use std::task::{Poll, Waker};
 /// How long `PortOne` keeps an answer for its idempotency key.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(3);
 
-/// How long the client waits for an answer.
+/// How long worker and reconciler wait for an answer, as in the template.
 const READ_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
+
+/// How long webhook and API wait for one, whose own caller waits.
+const SHORT_READ_TIMEOUT: SignedDuration = SignedDuration::from_secs(20);
 
 /// How many payments fit on a page.
 const PAGE: usize = 100;
@@ -156,6 +159,7 @@ struct State {
     approvals: Vec<Approval>,
     refunds: BTreeMap<PaymentId, i64>,
     falsified: BTreeSet<PaymentId>,
+    turned_away: Vec<Sent>,
     cancels: cancel::Cancels,
     salt: u64,
 }
@@ -165,6 +169,7 @@ struct State {
 pub struct PortOne {
     cx: Context,
     state: Arc<Mutex<State>>,
+    patience: SignedDuration,
 }
 
 impl fmt::Debug for PortOne {
@@ -255,7 +260,13 @@ impl Drop for Client {
 impl PortOne {
     /// An empty `PortOne`.
     pub fn new(cx: Context) -> Self {
-        Self { cx, state: Arc::default() }
+        Self { cx, state: Arc::default(), patience: READ_TIMEOUT }
+    }
+
+    /// The same, as a client sees it that does not wait long for an answer.
+    #[must_use]
+    pub fn in_a_hurry(&self) -> Self {
+        Self { patience: SHORT_READ_TIMEOUT, ..self.clone() }
     }
 
     /// Who delivers its webhooks.
@@ -325,6 +336,22 @@ impl PortOne {
         if is_paid {
             self.tell("Transaction.Paid", About::Payment(id.clone()));
         }
+    }
+
+    /// Whether another sum was made to move than was ordered.
+    pub fn is_falsified(&self, id: &PaymentId) -> bool {
+        lock(&self.state).falsified.contains(id)
+    }
+
+    /// Charges that no PG was asked about, for their billing key was deleted; oldest first.
+    pub fn turned_away(&self) -> Vec<Sent> {
+        lock(&self.state).turned_away.clone()
+    }
+
+    /// Whether any billing key of a customer was deleted.
+    pub fn has_deleted_key(&self, user_id: &UserId) -> bool {
+        let state = lock(&self.state);
+        state.keys.values().any(|key| !key.is_issued && key.customer_id.as_deref() == Some(user_id.as_str()))
     }
 
     /// Every payment id it knows.
@@ -422,7 +449,7 @@ impl PortOne {
         arrive: impl FnOnce(Self, SignedDuration, Option<Slot<A>>) + Send + 'static,
     ) {
         let (there, timeout) = (self.cx.millis(5, 400), slot.clone());
-        self.cx.kernel.after(READ_TIMEOUT, move || timeout.fill(A::unknown("no answer in 60 s")));
+        self.cx.kernel.after(self.patience, move || timeout.fill(A::unknown("no answer in time")));
         let refuse = |answer: A| {
             let slot = slot.clone();
             self.cx.kernel.after(there, move || slot.fill(answer));
@@ -467,6 +494,9 @@ impl PortOne {
                 None => {
                     let refused = state.refuses(&sent);
                     let kept = refused.clone().map_or(Kept::Outstanding, Kept::Answered);
+                    if matches!(refused, Some(ChargeAnswer::Declined(_))) {
+                        state.turned_away.push(sent.clone());
+                    }
                     state.answers.insert(sent.key.clone(), (sent.clone(), now, kept));
                     refused
                 }
@@ -538,7 +568,8 @@ impl PortOne {
         self.cx.kernel.sleep(self.cx.millis(5, 300)).await;
         let (outage, unauthorized, rate) = self.cx.weather(|w| (w.outage, w.unauthorized, w.ask));
         if outage || self.cx.strikes(rate) {
-            self.cx.kernel.sleep(self.cx.millis(5, 60_000)).await;
+            let patience = u64::try_from(self.patience.as_millis()).unwrap_or(60_000);
+            self.cx.kernel.sleep(self.cx.millis(5, patience)).await;
             return Err(AskError::Unavailable("no usable answer".to_owned()));
         }
         if unauthorized {

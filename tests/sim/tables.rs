@@ -12,12 +12,26 @@ use billing_core::session::{Session, SessionId};
 use billing_core::subscription::{Subscription, SubscriptionKey};
 use billing_flows::fake::{Fault, MemoryStore};
 use billing_flows::ports::{BookLine, Changes, CommitError, Cursor, NoticeClaim, Page, Stop, Store, StoreError};
+use jiff::SignedDuration;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-/// How many requests were counted, and which of them is to fail how.
-type Plan = (u64, Option<(u64, Fault)>);
+/// The requests that have a number, and which of them is to fail how.
+#[derive(Debug, Default)]
+struct Plan {
+    numbered: Vec<&'static str>,
+    wanted: Option<(usize, Fault)>,
+}
+
+/// Methods that write: that a request was done before it failed matters for these alone.
+const WRITES: [&str; 5] = ["commit", "record", "claim_notices", "mark_mailed", "release_notice"];
+
+/// Of every so many requests for a page of the books one has a number: all shards are asked at once, and one stands for all.
+const SHARDS_OF_BOOKS: u64 = billing_core::subscription::DUE_SHARDS as u64;
+
+/// How long a slow request takes where chance has no part: so many of them as a function makes one after the other fit into its time.
+const SLOW: SignedDuration = SignedDuration::from_secs(2);
 
 type Reader = Arc<dyn Fn(&SubscriptionKey) + Send + Sync>;
 type Shown = BTreeMap<(u8, Option<String>), Page<SubscriptionKey>>;
@@ -40,21 +54,26 @@ impl fmt::Debug for Tables {
 }
 
 impl Tables {
-    /// Empty tables.
-    pub fn new(cx: Context) -> Self {
-        let rows = MemoryStore::new();
+    /// Empty tables, whose listings tell so many rows to a page.
+    pub fn new(cx: Context, rows_per_page: usize) -> Self {
+        let rows = MemoryStore::new().with_rows_per_page(rows_per_page);
         let weather = cx.clone();
         let planned: Arc<Mutex<Plan>> = Arc::default();
         let plan = Arc::clone(&planned);
         rows.faults().by(move |call| {
             let (before, after) = weather.weather(|w| (w.store_before, w.store_after));
             // Ticks that find nothing due read the index and no more: those requests have no number.
-            let number = (call.method != "due").then(|| {
+            let has_number = match call.method {
+                "due" => false,
+                "book_lines" => call.number % SHARDS_OF_BOOKS == 1,
+                _ => true,
+            };
+            let number = has_number.then(|| {
                 let mut plan = lock(&plan);
-                plan.0 += 1;
-                plan.0
+                plan.numbered.push(call.method);
+                plan.numbered.len()
             });
-            let planned = lock(&plan).1.filter(|(wanted, _)| Some(*wanted) == number);
+            let planned = lock(&plan).wanted.filter(|(wanted, _)| Some(*wanted) == number);
             let fault = if let Some((_, fault)) = planned {
                 fault
             } else if weather.strikes(before) {
@@ -71,14 +90,15 @@ impl Tables {
         Self { cx, rows, shown: Arc::default(), planned, reader: Arc::default() }
     }
 
-    /// Plans a fault for the request of this number, counted from 1 over all tables but not the index of what is due.
-    pub fn plan(&self, number: u64, fault: Fault) {
-        lock(&self.planned).1 = Some((number, fault));
+    /// Plans a fault for the request of this number, counted from 1 over all tables but not the index of what is due, and of the books' pages
+    /// those of one shard.
+    pub fn plan(&self, number: usize, fault: Fault) {
+        lock(&self.planned).wanted = Some((number, fault));
     }
 
-    /// How many such requests were made.
-    pub fn requests(&self) -> u64 {
-        lock(&self.planned).0
+    /// Whether each such request that was made wrote anything.
+    pub fn requests(&self) -> Vec<bool> {
+        lock(&self.planned).numbered.iter().map(|method| WRITES.contains(method)).collect()
     }
 
     /// Who is told that a subscription was read, and who meddles then.
@@ -88,7 +108,11 @@ impl Tables {
 
     async fn wire(&self) {
         let slow = self.cx.weather(|w| w.store_slow);
-        let wait = if self.cx.strikes(slow) { self.cx.millis(500, 20_000) } else { self.cx.millis(2, 40) };
+        let wait = match (self.cx.strikes(slow), self.cx.is_random()) {
+            (true, true) => self.cx.millis(500, 20_000),
+            (true, false) => SLOW,
+            (false, _) => self.cx.millis(2, 40),
+        };
         self.cx.kernel.sleep(wait).await;
     }
 }

@@ -10,7 +10,12 @@ use billing_core::calendar::{self, Period};
 use billing_core::id::PaymentId;
 use billing_core::invoice::{Invoice, Part};
 use billing_core::subscription::Subscription;
+use jiff::SignedDuration;
+use jiff::civil::Date;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// How far a function's clock is off, at most: around midnight what it calls today is not what is.
+const CLOCK_ERROR: SignedDuration = SignedDuration::from_secs(20);
 
 /// The month that was billed last: what its days weigh (minor units × days), and what `PortOne` approved for it.
 struct Month {
@@ -76,11 +81,12 @@ fn paid_for(world: &World, person: &Owes, approvals: &[&Approval], first_sent: &
     let mut used = BTreeSet::new();
     for Had { at, wish, by } in world.had(&person.key) {
         let (before, after) = (person.monthly(had), person.monthly(wish));
-        let today = calendar::date_at(at);
+        let todays = [at.checked_sub(CLOCK_ERROR), at.checked_add(CLOCK_ERROR)].map(|at| at.map(calendar::date_at));
         had = wish;
         let paid = by.as_ref().filter(|invoice| is_paid_by(invoice, approvals) && !used.contains(&invoice.payment_id));
         let Some(invoice) = paid else {
-            let is_billed = month.as_ref().is_some_and(|it| it.period.start() <= today && today < it.period.end());
+            let is_of = |it: &Month, day: Date| it.period.start() <= day && day < it.period.end();
+            let is_billed = month.as_ref().is_some_and(|it| todays.iter().flatten().all(|day| is_of(it, *day)));
             // What was scheduled begins with its period, also where that is not paid.
             let may_fall = by.is_some_and(|invoice| invoice.part == Part::Period);
             if is_billed && after > before {

@@ -1,7 +1,7 @@
 //! The world: the functions as they are deployed, and everything that sets them going.
 
 use super::context::{Context, SkewedClock};
-use super::delivery::{MAX_RECEIVES, Message, Post, Queues, Stream, VISIBILITY};
+use super::delivery::{COLLECT_VISIBILITY, MAX_RECEIVES, Message, PLAN_VISIBILITY, Post, Queues, Seen, Stream};
 use super::kernel::{Doom, lock};
 use super::people::Wish;
 use super::portone::{About, PortOne, Told};
@@ -21,7 +21,7 @@ use billing_core::invoice::State;
 use billing_core::plan::Catalogue;
 use billing_core::refund::{RefundRefusal, RefundWish};
 use billing_core::subscription::SubscriptionKey;
-use billing_flows::cancel::When;
+use billing_flows::cancel::{Resumed, When};
 use billing_flows::change::Changed;
 use billing_flows::close::Closing;
 use billing_flows::fake::Written;
@@ -50,12 +50,23 @@ const WRONG_SECRET: &str = "whsec_YW5vdGhlci1zZWNyZXQtb2YtMzItYnl0ZXMtYmFkISE=";
 const WORKERS: usize = 4;
 const BATCH: usize = 10;
 
+/// How many records the notifier takes.
+const STREAM_BATCH: usize = 100;
+
 /// How many shards the stream has.
 const SHARDS: usize = 2;
 
 /// Time limits of the functions, in seconds: the template's.
 const LIMITS: [(&str, i64); 6] =
-    [("planner", 60), ("worker", 90), ("webhook", 29), ("reconciler", 300), ("notifier", 60), ("api", 29)];
+    [("planner", 300), ("worker", 90), ("webhook", 29), ("reconciler", 900), ("notifier", 90), ("api", 29)];
+
+/// How often a tick is tried: Lambda tries what Scheduler hands over twice more.
+const TICK_TRIES: u32 = 3;
+
+/// How many await points a function passes at most before it dies, and one in four that dies: most end sooner, a comparison of a night does
+/// not.
+const SHORT_LIFE: u64 = 60;
+const LONG_LIFE: u64 = 2_000;
 
 /// The waits before tries 2 to 6 of a webhook, in minutes; each is shortened at random.
 const REDELIVERIES: [u64; 5] = [1, 4, 16, 64, 256];
@@ -85,6 +96,8 @@ type Desk = Billing<Tables, PortOne, SkewedClock, Signals>;
 #[derive(Debug)]
 struct Environment {
     desk: Desk,
+    /// The same for a function whose own caller waits.
+    counter: Desk,
     secrets: WebhookSecrets<FixedSecret, SkewedClock>,
 }
 
@@ -118,6 +131,7 @@ struct Loose {
     webhooks: u64,
     records: u64,
     watch: Watch,
+    log: Vec<Event>,
     dead_letters: u64,
     books: Vec<Closing>,
     told: Vec<Refunded>,
@@ -176,9 +190,11 @@ fn parsed() -> Catalogue {
 }
 
 impl World {
-    /// A world in which nothing has happened. `skews` are the clocks' errors, one for each environment.
-    pub fn new(cx: &Context, skews: &[SignedDuration]) -> Arc<Self> {
-        let (tables, portone, signals) = (Tables::new(cx.clone()), PortOne::new(cx.clone()), Signals::default());
+    /// A world in which nothing has happened. `skews` are the clocks' errors, one for each environment; listings of its tables tell so
+    /// many rows to a page.
+    pub fn new(cx: &Context, skews: &[SignedDuration], rows_per_page: usize) -> Arc<Self> {
+        let (tables, portone, signals) =
+            (Tables::new(cx.clone(), rows_per_page), PortOne::new(cx.clone()), Signals::default());
         let catalogue = catalogue();
         let store_id = StoreId::new(STORE).expect("a store id");
         let environments = skews
@@ -186,19 +202,21 @@ impl World {
             .map(|skew| {
                 let clock = SkewedClock { kernel: cx.kernel.clone(), skew: *skew };
                 let secret = FixedSecret(SecretText::new(SECRET));
-                Arc::new(Environment {
-                    desk: Billing {
-                        store: tables.clone(),
-                        gateway: portone.clone(),
-                        clock: clock.clone(),
-                        telemetry: signals.clone(),
-                        settings: Settings {
-                            store_id: store_id.clone(),
-                            mode: Mode::Live,
-                            catalogue: catalogue.clone(),
-                            ladder: Ladder::default(),
-                        },
+                let desk = |gateway: PortOne| Billing {
+                    store: tables.clone(),
+                    gateway,
+                    clock: clock.clone(),
+                    telemetry: signals.clone(),
+                    settings: Settings {
+                        store_id: store_id.clone(),
+                        mode: Mode::Live,
+                        catalogue: catalogue.clone(),
+                        ladder: Ladder::default(),
                     },
+                };
+                Arc::new(Environment {
+                    desk: desk(portone.clone()),
+                    counter: desk(portone.in_a_hurry()),
                     secrets: WebhookSecrets::new(CachedSecret::new(secret, clock, "webhook-secret")),
                 })
             })
@@ -280,9 +298,14 @@ impl World {
         lock(&self.state).books.clone()
     }
 
-    /// Subscriptions whose customer wished them to end.
-    pub fn unwanted(&self) -> BTreeSet<SubscriptionKey> {
-        lock(&self.state).watch.unwanted().clone()
+    /// Whether its customer wished a subscription to end, and has not taken that back.
+    pub fn is_to_end(&self, key: &SubscriptionKey) -> bool {
+        lock(&self.state).watch.is_to_end(key)
+    }
+
+    /// Every event, in the order in which they were written.
+    pub fn log(&self) -> Vec<Event> {
+        lock(&self.state).log.clone()
     }
 
     fn environment(&self) -> Arc<Environment> {
@@ -294,7 +317,10 @@ impl World {
     fn doom(&self, function: &'static str) -> Doom {
         let limit = LIMITS.iter().find(|(name, _)| *name == function).map_or(60, |(_, seconds)| *seconds);
         let crash = self.cx.weather(|w| w.crash);
-        let at_poll = self.cx.strikes(crash).then(|| 1 + self.cx.below(1 + self.cx.below(60)));
+        let at_poll = self.cx.strikes(crash).then(|| {
+            let most = if self.cx.below(4) == 0 { LONG_LIFE } else { SHORT_LIFE };
+            1 + self.cx.below(1 + self.cx.below(most))
+        });
         Doom { at_poll, at: Some(self.cx.later(SignedDuration::from_secs(limit))) }
     }
 
@@ -319,7 +345,7 @@ impl World {
             }
         };
         let task = self.cx.kernel.spawn(function, self.doom(function), work, move || {
-            cx.disturb_task(*lock(&own));
+            cx.disturb_dead(*lock(&own));
             cx.note(|| format!("{function} {} dies", *lock(&own)));
             let done = lock(&on_death).take();
             if let (Some(world), Some(done)) = (died.upgrade(), done) {
@@ -333,7 +359,7 @@ impl World {
     /// A subscription was read; at this very moment its customer may change their mind.
     fn was_read(&self, key: &SubscriptionKey) {
         let meddle = self.cx.weather(|w| w.meddle);
-        if self.cx.strikes(meddle) && !lock(&self.state).watch.unwanted().contains(key) {
+        if self.cx.strikes(meddle) && !lock(&self.state).watch.is_unwanted(key) {
             let when = if self.cx.below(2) == 0 { When::Now } else { When::PeriodEnd };
             self.cancel(key.clone(), when);
         }
@@ -356,6 +382,7 @@ impl World {
         let number = {
             let mut loose = lock(&self.state);
             loose.records += 1;
+            loose.log.push(event.clone());
             loose.records
         };
         let bytes: usize = event.subject.bytes().map(usize::from).sum();
@@ -365,7 +392,7 @@ impl World {
 
     fn start_notifier(&self, shard: usize) {
         let Some(stream) = self.streams.get(shard).cloned() else { return };
-        let batch = stream.batch(BATCH);
+        let batch = stream.batch(STREAM_BATCH);
         if batch.is_empty() {
             return;
         }
@@ -429,13 +456,7 @@ impl World {
         };
         let environment = self.environment();
         let batch = sqs_event(&messages);
-        let twice = self.cx.weather(|w| w.queue_twice);
-        for message in &messages {
-            if !message.is_copy && self.cx.strikes(twice) {
-                let (queue, again) = (self.queues.collect.clone(), Message { is_copy: true, ..message.clone() });
-                self.cx.kernel.after(self.cx.millis(10, 600_000), move || queue.put(again));
-            }
-        }
+        self.copy(&self.queues.collect, &messages);
         let queues = self.queues.clone();
         let work = async move { charger::worker::handle(&environment.desk, &queues, batch).await };
         self.invoke("worker", work, move |world, answer| {
@@ -445,7 +466,7 @@ impl World {
             });
             for message in messages {
                 if failed.as_ref().is_none_or(|failed| failed.contains(&message.id)) {
-                    world.hide(message);
+                    world.hide(&world.queues.collect, message, COLLECT_VISIBILITY);
                 }
             }
             wake(&world.this, 10, Self::start_worker);
@@ -453,15 +474,26 @@ impl World {
         wake(&self.this, 20, Self::start_worker);
     }
 
-    /// A message that was not dealt with comes back; but not for ever.
-    fn hide(&self, message: Message) {
+    /// Some messages are delivered twice.
+    fn copy(&self, queue: &Seen, messages: &[Message]) {
+        let twice = self.cx.weather(|w| w.queue_twice);
+        for message in messages {
+            if !message.is_copy && self.cx.strikes(twice) {
+                let (queue, again) = (queue.clone(), Message { is_copy: true, ..message.clone() });
+                self.cx.kernel.after(self.cx.millis(10, 600_000), move || queue.put(again));
+            }
+        }
+    }
+
+    /// A message that was not dealt with comes back after a while; but not for ever.
+    fn hide(&self, queue: &Seen, message: Message, visibility: SignedDuration) {
         if message.receives >= MAX_RECEIVES {
             self.cx.note(|| format!("message {} goes to the dead-letter queue", message.id));
             lock(&self.state).dead_letters += 1;
             return;
         }
-        let queue = self.queues.collect.clone();
-        self.cx.kernel.after(VISIBILITY, move || queue.put(message));
+        let queue = queue.clone();
+        self.cx.kernel.after(visibility, move || queue.put(message));
     }
 
     fn start_planner(&self) {
@@ -469,12 +501,12 @@ impl World {
         if messages.is_empty() {
             return;
         }
+        self.copy(&self.queues.plan, &messages);
         let event = PlannerEvent::Continue(sqs_event(&messages));
         self.plan(event, move |world, is_done| {
             if !is_done {
                 for message in messages {
-                    let queue = world.queues.plan.clone();
-                    world.cx.kernel.after(VISIBILITY, move || queue.put(message));
+                    world.hide(&world.queues.plan, message, PLAN_VISIBILITY);
                 }
             }
         });
@@ -483,10 +515,11 @@ impl World {
     fn plan(&self, event: PlannerEvent, done: impl FnOnce(&World, bool) + Send + 'static) {
         lock(&self.state).planners += 1;
         let (environment, queues, cx) = (self.environment(), self.queues.clone(), self.cx.clone());
+        let may_be_late = cx.is_random() || matches!(event, PlannerEvent::Tick { .. });
         let work = async move {
             let is_late = || {
                 let late = cx.weather(|w| w.late);
-                cx.strikes(late)
+                may_be_late && cx.strikes(late)
             };
             let desk = &environment.desk;
             charger::planner::handle(&desk.store, &queues, &desk.telemetry, event, is_late).await
@@ -588,7 +621,7 @@ impl World {
             }
         };
         let lost = self.cx.weather(|w| w.webhook_lost);
-        if self.cx.strikes(lost) {
+        if self.cx.strikes(lost) && (self.cx.is_random() || tries == 0) {
             self.cx.note(|| format!("a delivery of {} is lost", webhook.id));
             return again(self);
         }
@@ -624,7 +657,7 @@ impl World {
     fn receive(&self, request: Request, done: impl FnOnce(&World, Option<u16>) + Send + 'static) {
         let (environment, queues) = (self.environment(), self.queues.clone());
         let work = async move {
-            let answer = webhook::handle(&environment.desk, &queues, &environment.secrets, request).await;
+            let answer = webhook::handle(&environment.counter, &queues, &environment.secrets, request).await;
             answer.status().as_u16()
         };
         self.invoke("webhook", work, done);
@@ -636,10 +669,12 @@ impl World {
         let wish = key.clone();
         let work = async move {
             let cause = Cause::Api("cancel".to_owned());
-            environment.desk.cancel(&wish, when, &cause).await
+            environment.counter.cancel(&wish, when, &cause).await
         };
         self.cx.note(|| format!("the customer cancels {} ({when:?})", key.id));
+        lock(&self.state).watch.cancel_begins(&key);
         self.invoke("api", work, move |world, answer| {
+            lock(&world.state).watch.cancel_ends(&key);
             if !matches!(answer, Some(Ok(_))) {
                 wake(&world.this, 600_000, move |world| world.cancel(key, when));
             }
@@ -652,10 +687,14 @@ impl World {
         let wish = key.clone();
         let work = async move {
             let cause = Cause::Api("resume".to_owned());
-            environment.desk.resume(&wish, &cause).await
+            environment.counter.resume(&wish, &cause).await
         };
         self.cx.note(|| format!("the customer resumes {}", key.id));
+        let seen = lock(&self.state).watch.cancels(&key);
         self.invoke("api", work, move |world, answer| {
+            if matches!(answer, Some(Ok(Resumed::GoesOn(_)))) {
+                lock(&world.state).watch.goes_on(&key, seen);
+            }
             if !matches!(answer, Some(Ok(_))) {
                 wake(&world.this, 600_000, move |world| world.resume(key));
             }
@@ -669,7 +708,7 @@ impl World {
         let same = asked.clone();
         let work = async move {
             let ((plan, seats), cause) = (same.wish, Cause::Api(same.caller));
-            environment.desk.change(&same.key, plan, seats, &cause).await
+            environment.counter.change(&same.key, plan, seats, &cause).await
         };
         self.cx.note(|| format!("the customer of {} wishes for {:?} ({})", asked.key.id, asked.wish, asked.caller));
         let (call, is_alone, is_news) = {
@@ -718,7 +757,7 @@ impl World {
     pub fn pay(&self, key: SubscriptionKey, caller: String, tries: u32) {
         let (environment, queues) = (self.environment(), self.queues.clone());
         let (wish, cause) = (key.clone(), Cause::Api(caller.clone()));
-        let work = async move { environment.desk.pay(&queues, &wish, None, &cause).await };
+        let work = async move { environment.counter.pay(&queues, &wish, None, &cause).await };
         self.cx.note(|| format!("the customer of {} wishes to pay ({caller})", key.id));
         self.invoke("api", work, move |world, answer| {
             world.cx.note(|| format!("{caller} is answered: {}", told(answer.as_ref())));
@@ -755,7 +794,7 @@ impl World {
         let (id, same) = (payment_id.clone(), wish.clone());
         let work = async move {
             let cause = Cause::Api("refund".to_owned());
-            environment.desk.refund(&id, &same, &cause).await
+            environment.counter.refund(&id, &same, &cause).await
         };
         self.cx.note(|| format!("a wish to give back of {payment_id}: {:?} ({:?})", wish.amount, wish.key));
         self.invoke("api", work, move |world, answer| {
@@ -781,7 +820,7 @@ impl World {
         let (environment, queues) = (self.environment(), self.queues.clone());
         let work = async move {
             let cause = Cause::Api("redirect".to_owned());
-            drop(environment.desk.register_key(&queues, &key, &cause).await);
+            drop(environment.counter.register_key(&queues, &key, &cause).await);
         };
         self.invoke("api", work, |_, _| {});
     }
@@ -809,7 +848,7 @@ impl World {
         }
     }
 
-    /// Lets the schedules of a span of days fire: daily at 10:00, hourly at 20 past, nightly at 02:40, and at 03:10 the books are closed.
+    /// Lets the schedules of a span of days fire, as in the template: daily at 10:00, hourly at 15 past, nightly at 02:40, and at 03:10 the books are closed.
     pub fn schedule_days(&self, from: Timestamp, until: Timestamp, hours: &[i8]) {
         let mut day = calendar::date_at(from);
         while calendar::moment(day, 0) < until {
@@ -817,15 +856,15 @@ impl World {
                 calendar::moment(day, hour).checked_add(SignedDuration::from_mins(minutes)).unwrap_or(Timestamp::MAX)
             };
             let ten = at(calendar::BILLING_HOUR, 0);
-            self.schedule(ten, move |world| world.tick_planner(ten, 5));
+            self.schedule(ten, move |world| world.tick_planner(ten, TICK_TRIES));
             for hour in hours {
-                let tick = at(*hour, 20);
-                self.schedule(tick, move |world| world.tick_reconciler(Task::Hourly, tick, 3));
+                let tick = at(*hour, 15);
+                self.schedule(tick, move |world| world.tick_reconciler(Task::Hourly, tick, TICK_TRIES));
             }
             let night = at(2, 40);
-            self.schedule(night, move |world| world.tick_reconciler(Task::Nightly, night, 5));
+            self.schedule(night, move |world| world.tick_reconciler(Task::Nightly, night, TICK_TRIES));
             let after = at(3, 10);
-            self.schedule(after, move |world| world.tick_reconciler(Task::Close, after, 3));
+            self.schedule(after, move |world| world.tick_reconciler(Task::Close, after, TICK_TRIES));
             day = day.tomorrow().unwrap_or(day);
         }
     }

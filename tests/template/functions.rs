@@ -202,6 +202,27 @@ fn each_function_is_given_exactly_the_variables_that_its_code_reads() {
 }
 
 #[test]
+fn the_manual_lists_each_variable_with_the_functions_that_read_it() {
+    let manual = text("docs/OPERATIONS.md");
+    let (_, table) = manual.split_once("\n| variable | needed | is | read by |\n").expect("the table");
+    let (table, _) = table.split_once("\n\n").expect("its end");
+    let mut listed: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for row in table.lines().filter(|row| row.contains('`')) {
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [names, _, _, readers] = cells.as_slice() else { panic!("four cells: {row}") };
+        let names = names.split('`').skip(1).step_by(2).map(str::to_owned);
+        for function in FUNCTIONS.iter().map(|function| function.name) {
+            if *readers == "all" || readers.split(", ").any(|reader| reader.eq_ignore_ascii_case(function)) {
+                listed.entry(function).or_default().extend(names.clone());
+            }
+        }
+    }
+    for function in &FUNCTIONS {
+        assert_eq!(listed[function.name], variables(function), "{}", function.name);
+    }
+}
+
+#[test]
 fn each_variable_of_a_table_names_that_table() {
     let template = root_template();
     let of_tables = variables_of::<Tables>();
@@ -316,5 +337,6 @@ fn workers_take_ten_messages_and_their_number_is_a_parameter() {
     let due = &functions(&template)["Worker"]["Events"]["Due"]["Properties"];
     assert_eq!(due["BatchSize"], 10);
     assert_eq!(due["ScalingConfig"]["MaximumConcurrency"]["Ref"], "WorkerConcurrency");
-    assert_eq!(template["Parameters"]["WorkerConcurrency"]["MinValue"], 2, "SQS takes no less");
+    let limits = &template["Parameters"]["WorkerConcurrency"];
+    assert_eq!((&limits["MinValue"], &limits["MaxValue"]), (&json!(2), &json!(1000)), "SQS takes no less and no more");
 }

@@ -257,6 +257,22 @@ fn every_log_is_kept_for_as_long_as_the_operator_says() {
 }
 
 #[test]
+fn only_this_stacks_rule_may_write_bounces_into_the_log() {
+    let mail = template("infra/mail.yaml");
+    let policy = &mail["Resources"]["FeedbackMayBeLogged"]["Properties"]["PolicyDocument"]["Fn::Sub"];
+    let policy: Value = serde_json::from_str(policy.as_str().expect("a policy")).expect("JSON");
+    for statement in policy["Statement"].as_array().expect("statements") {
+        let condition = match statement["Action"].as_str() {
+            Some("logs:PutLogEvents") => json!({ "ArnEquals": { "aws:SourceArn": "${FeedbackRule.Arn}" } }),
+            Some("logs:CreateLogStream") => Value::Null,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(statement["Condition"], condition);
+    }
+    assert_eq!(mail["Resources"]["FeedbackRule"]["Type"], "AWS::Events::Rule");
+}
+
+#[test]
 fn every_queue_is_encrypted_and_dead_letters_are_kept_for_two_weeks() {
     for (name, queue) in resources(&root_template(), "AWS::SQS::Queue") {
         assert_eq!(queue["SqsManagedSseEnabled"], true, "{name}");

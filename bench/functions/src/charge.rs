@@ -35,7 +35,7 @@ impl Default for Charge {
         let secret = ApiSecret::new("not-the-secret-of-any-store-but-as-long-as-one").unwrap();
         let store = StoreId::new("store-5a4d0b07-5b0e-4f0a-9c2e-5a11db0c5a4d");
         Self {
-            client: Client::builder(secret).store_id(store).build().unwrap(),
+            client: Client::builder().store_id(store).build().unwrap().with_secret(secret),
             id: PaymentId::new("invF4WHK5AWFTE3NIDYQ77E3ZVJNUU742ZI").unwrap(),
             attempt: IdempotencyKey::new("invF4WHK5AWFTE3NIDYQ77E3ZVJNUU742ZI-1").unwrap(),
             payment,

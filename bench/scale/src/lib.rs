@@ -1,17 +1,18 @@
 //! How long a first of the month takes on which everybody is due at once, and what bounds it.
 //!
-//! The model is arithmetic: every part of the stack lets through so many charges a second, and the least of them decides. It is held against
+//! The model is arithmetic: every part of the stack lets through so many a second, and the narrowest decides. It is held against
 //! first-of-the-months that were lived through in real time (`make rush`), in `measured/`, by `tests/measured.rs`.
 #![expect(clippy::float_arithmetic, reason = "an estimate of time; no customer's money")]
 
 pub mod measured;
+pub mod page;
 pub mod plot;
 
 /// The messages of a worker's batch: `BatchSize` of its mapping.
 pub const BATCH: f64 = 10.0;
 
 /// The part of an allowance that a process uses (`crates/billing-aws/src/gateway/pace.rs`).
-pub const USED: f64 = 0.97;
+pub const USED: f64 = 0.96;
 
 /// Shards of `due-index`, and of a month's books.
 pub const SHARDS: f64 = 4.0;
@@ -19,6 +20,9 @@ pub const SHARDS: f64 = 4.0;
 /// Write units a second that one partition of `DynamoDB` takes, of a table or of an index.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/bp-partition-key-design.html>
 pub const PARTITION_WRITES: f64 = 1_000.0;
+
+/// Read units a second of the same (the same page).
+pub const PARTITION_READS: f64 = 3_000.0;
 
 /// Write units a second that a new on-demand table takes; it takes twice its last peak half an hour later.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html>
@@ -34,9 +38,80 @@ pub const DUE_UNITS: f64 = 2.0;
 /// Write units of a line of `month-index`: it is put there, and moves when it is settled.
 pub const BOOKS_UNITS: f64 = 3.0;
 
+/// Due customers that the planner reads at once: `PAGE` of `plan_run.rs`.
+pub const DUE_PAGE: f64 = 500.0;
+
+/// Read units of such a page: four keys of a row are up to 150 bytes, and 8 KB of an index are one unit.
+pub const DUE_PAGE_UNITS: f64 = DUE_PAGE * 150.0 / 8_192.0;
+
+/// Batches of messages that the planner sends at once for each shard: `SENDS_AT_ONCE` of `plan_run.rs`.
+pub const SENDS: f64 = 8.0;
+
+/// Seconds that SQS takes for a batch of ten messages. Assumed: it is not measured on AWS.
+pub const SEND: f64 = 0.02;
+
+/// Processor seconds of a request to AWS: a charge's four take the worker 1.1 ms (`make bench-compare`). Of the planner it is assumed to be the same.
+pub const REQUEST: f64 = 0.000_28;
+
+/// The share of a processor that Lambda gives at 256 MB; 1,769 MB are a whole one.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
+pub const SHARE: f64 = 256.0 / 1_769.0;
+
 /// Messages that SQS lets be under way at once.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
 pub const IN_FLIGHT: f64 = 120_000.0;
+
+/// Instances that Lambda lets an account have at once, of all functions, before it is asked for more.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+pub const INSTANCES: f64 = 1_000.0;
+
+/// Seconds of a webhook that is news: three requests to `DynamoDB`, a read of `PortOne`'s and its own work, by `[assumed]` of
+/// `infra/prices.toml`. One that the books know already takes a seventh of it.
+pub const WEBHOOK: f64 = 3.0 * 0.005 + 0.150 + 0.020;
+
+/// Webhooks a second that the HTTP API lets through: `WebhooksPerSecond`.
+pub const WEBHOOKS: f64 = 200.0;
+
+/// Mails that a notifier sends at once: `SENDS_AT_ONCE` of `notify.rs`.
+pub const MAILS_AT_ONCE: f64 = 8.0;
+
+/// Seconds of a mail: SES, and its mark in `DynamoDB`, by `[assumed]` of `infra/prices.toml`; and 5 ms of the notifier's own work, assumed.
+pub const MAIL: f64 = 0.060 + 0.005 + 0.005;
+
+/// Shards of a new table's stream, each read by one notifier: its 4,000 write units are four partitions', and a partition has a shard.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Streams.html>
+pub const STREAM_SHARDS: f64 = NEW_TABLE_WRITES / PARTITION_WRITES;
+
+/// Requests to `DynamoDB` of a charge that goes well, but for the claim of its mail: the subscription, the intent, the settlement, the webhook's
+/// look, the mail's mark, and a tenth of the stop. `crates/sandbox/tests/requests.toml` counts them.
+pub const REQUESTS: f64 = 5.1;
+
+/// Requests more, if its webhook comes before its answer is written down: the webhook reads the subscription and settles, and the worker, whose
+/// settlement then fails, reads both rows.
+pub const EARLY_REQUESTS: f64 = 4.0;
+
+/// Claims of a mail in the sandbox. A batch of up to a hundred mails has one; but where events come one by one, its notifier takes most of them
+/// one by one.
+pub const SANDBOX_CLAIMS: f64 = 0.8;
+
+/// Customers a second that the sandbox's planner hands over on two cores, beside all else that the machine then does. Not to 15 %: two runs of ten
+/// thousand, each done within half a second, had 18,000 and 25,000.
+pub const SANDBOX_PLANNED: f64 = 20_000.0;
+
+/// Payments of a page of `PortOne`'s listings: `SIZE` of `crates/billing-aws/src/gateway/listing.rs`.
+pub const LISTED: f64 = 500.0;
+
+/// Pages that are read at once: `SLICES_AT_ONCE` of `reconcile.rs`.
+pub const LISTINGS_AT_ONCE: f64 = 4.0;
+
+/// Seconds that `PortOne` takes for a page of 500. Assumed: nobody has measured it.
+pub const LISTING: f64 = 0.5;
+
+/// Seconds of a nightly comparison before it stops: the function's time limit, less `MARGIN_MS` of `crates/reconciler`.
+pub const COMPARED_WITHIN: f64 = 900.0 - 70.0;
+
+/// Seconds that the closing of a month has: the function's time limit.
+pub const CLOSED_WITHIN: f64 = 900.0;
 
 /// What decides how long it takes.
 #[derive(Debug, Clone, Copy)]
@@ -51,27 +126,60 @@ pub struct Stack {
     pub latency: (f64, f64),
     /// Seconds that a worker adds to a batch: its reads, its intents, its settlements.
     pub own: f64,
-    /// Messages a second that the planner hands over.
+    /// Customers a second that the planner hands over.
     pub planned: f64,
     /// Mails a second that SES takes from the account.
     pub mails: f64,
+    /// Notifiers at once: shards of the stream × `ParallelizationFactor`.
+    pub notifiers: f64,
+    /// Webhooks a second that are let through.
+    pub webhooks: f64,
     /// Units a second that table Invoices takes.
     pub table_writes: f64,
+    /// Instances of all functions at once.
+    pub instances: f64,
 }
 
-/// What bounds it, and what moves that.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// What a part lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    /// A charge waits for it.
+    Charges,
+    /// A mail waits for it, and no charge does.
+    Mails,
+    /// What is more is turned away, and sent again by PortOne.
+    Webhooks,
+}
+
+impl Of {
+    /// As the page has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Charges => "charges",
+            Self::Mails => "mails",
+            Self::Webhooks => "webhooks",
+        }
+    }
+}
+
+/// A part that bounds something, and what moves that.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Limit {
-    /// What it is.
+    /// The part.
     pub what: &'static str,
-    /// Charges a second that it lets through.
-    pub charges: f64,
+    /// What it lets through.
+    pub of: Of,
+    /// How many of them a second.
+    pub rate: f64,
+    /// What it is reckoned from.
+    pub from: String,
     /// The parameter that moves it.
     pub moved_by: &'static str,
 }
 
 /// What is to be expected.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Expected {
     /// Charges a second.
     pub charges: f64,
@@ -83,7 +191,7 @@ pub struct Expected {
     pub charged: f64,
     /// Seconds until the last mail is sent.
     pub mailed: f64,
-    /// The most messages that wait.
+    /// The most messages that wait or are under way.
     pub deepest: f64,
     /// The most messages that are under way.
     pub in_flight: f64,
@@ -99,9 +207,12 @@ impl Stack {
             workers: 4.0,
             latency: (0.3, 2.0),
             own: 0.05,
-            planned: 5_000.0,
+            planned: planned_on_lambda(),
             mails: 14.0,
+            notifiers: STREAM_SHARDS,
+            webhooks: WEBHOOKS,
             table_writes: NEW_TABLE_WRITES,
+            instances: INSTANCES,
         }
     }
 
@@ -113,45 +224,194 @@ impl Stack {
         least + (most - least) * BATCH / (BATCH + 1.0) + self.own
     }
 
-    /// Everything that bounds the charges, the narrowest first.
+    /// Everything that bounds something, the narrowest first.
     #[must_use]
     pub fn limits(&self) -> Vec<Limit> {
-        let limit = |what, charges, moved_by| Limit { what, charges, moved_by };
-        let mut limits = vec![
-            limit("allowance of PortOne and the PG", USED * self.allowance, "ChargesPerSecond, after asking PortOne"),
-            limit(
-                "workers × ten, each batch its slowest charge",
-                self.workers * BATCH / self.batch(),
-                "WorkerConcurrency",
-            ),
-            limit("planner", self.planned, "SENDS_AT_ONCE; more shards"),
-            limit("partitions of month-index", SHARDS * PARTITION_WRITES / BOOKS_UNITS, "BOOKS_SHARDS"),
-            limit("partitions of due-index", SHARDS * PARTITION_WRITES / DUE_UNITS, "DUE_SHARDS"),
-            limit("writes to table Invoices", self.table_writes / INVOICE_UNITS, "warm throughput of the table"),
-            limit("messages under way in SQS", IN_FLIGHT / self.batch(), "none is needed"),
-        ];
-        limits.sort_by(|one, other| one.charges.total_cmp(&other.charges));
+        let mut limits = [self.of_charges(), self.of_the_rest()].concat();
+        limits.sort_by(|one, other| one.rate.total_cmp(&other.rate));
         limits
+    }
+
+    fn of_charges(&self) -> Vec<Limit> {
+        let limit = |what, rate, from: String, moved_by| Limit { what, of: Of::Charges, rate, from, moved_by };
+        let batch = self.batch();
+        let notified = MAIL / MAILS_AT_ONCE;
+        let busy = batch / BATCH + WEBHOOK + notified;
+        vec![
+            limit(
+                "allowance of PortOne and the PG",
+                USED * self.allowance,
+                format!("{USED} × {} allowed", self.allowance),
+                "`ChargesPerSecond` × `WorkerConcurrency`, after asking PortOne and the PG",
+            ),
+            limit(
+                "workers × ten",
+                self.workers * BATCH / batch,
+                format!(
+                    "{} × {BATCH} charges in the {batch:.2} s of a batch, which are its slowest charge's",
+                    self.workers
+                ),
+                "`WorkerConcurrency`",
+            ),
+            limit(
+                "planner",
+                self.planned,
+                format!(
+                    "{BATCH} customers in a request of {:.2} ms of a processor, of which 256 MB have {SHARE:.3}; waiting for SQS would let through {}",
+                    REQUEST * 1e3,
+                    thousands(sent_by_waiting()),
+                ),
+                "`MemorySize` of the planner",
+            ),
+            limit(
+                "writes to the partitions of `month-index`",
+                SHARDS * PARTITION_WRITES / BOOKS_UNITS,
+                format!("{SHARDS} × {} units, {BOOKS_UNITS} a charge", thousands(PARTITION_WRITES)),
+                "`BOOKS_SHARDS`",
+            ),
+            limit(
+                "writes to the partitions of `due-index`",
+                SHARDS * PARTITION_WRITES / DUE_UNITS,
+                format!("{SHARDS} × {} units, {DUE_UNITS} a charge", thousands(PARTITION_WRITES)),
+                "`DUE_SHARDS`",
+            ),
+            limit(
+                "reads of the partitions of `due-index`",
+                SHARDS * PARTITION_READS * DUE_PAGE / DUE_PAGE_UNITS,
+                format!("{SHARDS} × {} units, {DUE_PAGE_UNITS:.1} a page of {DUE_PAGE}", thousands(PARTITION_READS)),
+                "`DUE_SHARDS`",
+            ),
+            limit(
+                "reads of the stop, one row in one partition",
+                PARTITION_READS * BATCH,
+                format!("{} units, one a batch of {BATCH}", thousands(PARTITION_READS)),
+                "none is needed",
+            ),
+            limit(
+                "writes to table Invoices",
+                self.table_writes / INVOICE_UNITS,
+                format!(
+                    "{} units, {INVOICE_UNITS} a charge; a new table's, and twice its last peak after that",
+                    thousands(self.table_writes)
+                ),
+                "`WarmThroughput` of the table, set before the first large run",
+            ),
+            limit(
+                "messages under way in SQS",
+                IN_FLIGHT / batch,
+                format!("{}, each for a batch", thousands(IN_FLIGHT)),
+                "none is needed",
+            ),
+            limit(
+                "instances of Lambda",
+                self.instances / busy,
+                format!(
+                    "{} of an account; a charge a second keeps {:.2} of a worker busy, {WEBHOOK:.3} of a webhook function at most and {notified:.3} of a notifier",
+                    thousands(self.instances),
+                    batch / BATCH,
+                ),
+                "a quota increase",
+            ),
+        ]
+    }
+
+    fn of_the_rest(&self) -> Vec<Limit> {
+        vec![
+            Limit {
+                what: "SES",
+                of: Of::Mails,
+                rate: self.mails,
+                from: "the account's rate, 14 in a new production account".to_owned(),
+                moved_by: "a quota increase",
+            },
+            Limit {
+                what: "notifiers",
+                of: Of::Mails,
+                rate: self.notifiers * MAILS_AT_ONCE / MAIL,
+                from: format!(
+                    "{} shards of the stream, {MAILS_AT_ONCE} mails at once, {:.0} ms each",
+                    self.notifiers,
+                    MAIL * 1e3
+                ),
+                moved_by: "`ParallelizationFactor` of its mapping",
+            },
+            Limit {
+                what: "webhooks of the HTTP API",
+                of: Of::Webhooks,
+                rate: self.webhooks,
+                from: "what is turned away PortOne sends again, and the books know it already".to_owned(),
+                moved_by: "`WebhooksPerSecond`",
+            },
+        ]
+    }
+
+    /// The narrowest part that something goes through.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, clippy::expect_used, reason = "each kind has a part")]
+    pub fn narrowest(&self, of: Of) -> Limit {
+        self.limits().into_iter().find(|limit| limit.of == of).expect("each kind has a part")
     }
 
     /// What is to be expected.
     #[must_use]
     pub fn expected(&self) -> Expected {
-        let bound = self.limits()[0];
+        let bound = self.narrowest(Of::Charges);
         let planned = self.customers / self.planned;
         // A worker waits for the first messages, and the last charge is sent before its batch is over.
-        let charged = self.customers / bound.charges;
+        let charged = self.customers / bound.rate;
         let at_once = (self.workers * BATCH).min(self.customers);
         Expected {
-            charges: bound.charges,
+            charges: bound.rate,
             bound,
             planned,
             charged,
-            mailed: (self.customers / self.mails).max(charged) + self.batch(),
-            deepest: (self.customers - planned * bound.charges).max(at_once),
+            mailed: (self.customers / self.narrowest(Of::Mails).rate).max(charged) + self.batch(),
+            deepest: (self.customers - planned * self.customers / charged).max(at_once),
             in_flight: at_once,
         }
     }
+}
+
+/// Customers a second that the planner hands over on Lambda: as its share of a processor lets it, or as SQS does.
+#[must_use]
+pub fn planned_on_lambda() -> f64 {
+    (BATCH * SHARE / REQUEST).min(sent_by_waiting())
+}
+
+/// Customers a second of all shards, if sending did nothing but wait.
+fn sent_by_waiting() -> f64 {
+    SHARDS * SENDS * BATCH / SEND
+}
+
+/// A whole number, by thousands.
+pub(crate) fn thousands(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Requests to `DynamoDB` of a customer in the sandbox, if this part of the webhooks comes before the charge's answer is written down.
+#[must_use]
+pub fn sandbox_requests(early: f64) -> f64 {
+    REQUESTS + SANDBOX_CLAIMS + early * EARLY_REQUESTS
+}
+
+/// Seconds of a nightly comparison of so many payments, if it did nothing but wait for `PortOne`'s two listings.
+#[must_use]
+pub fn compared(payments: f64) -> f64 {
+    2.0 * closed(payments)
+}
+
+/// Seconds of the closing of a month of so many payments, if it did nothing but wait for `PortOne`'s one listing.
+#[must_use]
+pub fn closed(payments: f64) -> f64 {
+    payments / LISTED / LISTINGS_AT_ONCE * LISTING
 }
 
 #[cfg(test)]
@@ -165,11 +425,20 @@ mod tests {
     #[test]
     fn the_narrowest_limit_decides() {
         let stack = Stack::of_the_template(1e6);
-        assert_eq!(bound(stack), "workers × ten, each batch its slowest charge");
+        assert_eq!(bound(stack), "workers × ten");
         assert_eq!(bound(Stack { workers: 40.0, ..stack }), "allowance of PortOne and the PG");
         let wide = Stack { workers: 1_000.0, allowance: 1e5, ..stack };
         assert_eq!(bound(wide), "writes to table Invoices");
-        assert_eq!(bound(Stack { table_writes: 4e4, ..wide }), "partitions of month-index");
+        assert_eq!(bound(Stack { table_writes: 4e4, ..wide }), "writes to the partitions of `month-index`");
+        assert_eq!(bound(Stack { instances: 100.0, ..wide }), "instances of Lambda");
+    }
+
+    #[test]
+    fn neither_mails_nor_webhooks_hold_a_charge_back() {
+        let stack = Stack::of_the_template(1e6);
+        let slow = Stack { mails: 1.0, webhooks: 1.0, ..stack };
+        assert!((slow.expected().charged - stack.expected().charged).abs() < 1e-9);
+        assert!(slow.expected().mailed > 9e5);
     }
 
     #[test]
@@ -182,5 +451,10 @@ mod tests {
     fn a_batch_takes_about_its_slowest_charge() {
         let stack = Stack { own: 0.0, ..Stack::of_the_template(1.0) };
         assert!((stack.batch() - 1.845).abs() < 0.001);
+    }
+
+    #[test]
+    fn the_planner_is_bound_by_its_share_of_a_processor() {
+        assert!((5_000.0..5_300.0).contains(&planned_on_lambda()), "{}", planned_on_lambda());
     }
 }

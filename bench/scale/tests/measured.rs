@@ -1,55 +1,115 @@
-//! The model says what was measured, within 15 %.
+//! The model says what was measured, within 15 %. What the model is given of a run is what it was told to do, and nothing that came of it; but
+//! for its requests, which depend on how many webhooks were early.
 #![expect(clippy::float_arithmetic, clippy::cast_precision_loss, reason = "figures of the model")]
 
-use scale::Stack;
 use scale::measured::Measured;
+use scale::{page, sandbox_requests};
 
-/// As it was measured: one machine, tables without limits, no limit of mails.
-fn stack(measured: &Measured) -> Stack {
-    let (least, most) = measured.latency_ms;
-    Stack {
-        customers: f64::from(measured.customers),
-        allowance: f64::from(measured.allowance),
-        workers: f64::from(measured.workers),
-        latency: (f64::from(least) / 1e3, f64::from(most) / 1e3),
-        own: 0.05,
-        planned: f64::from(measured.customers) / (measured.planned_ms as f64 / 1e3),
-        mails: f64::INFINITY,
-        table_writes: f64::INFINITY,
-    }
+/// The runs that are long enough to be more than their beginning and their end.
+fn long() -> Vec<Measured> {
+    let long: Vec<_> = Measured::all().into_iter().filter(|measured| measured.customers >= 1_000).collect();
+    assert!(!long.is_empty(), "a thousand were lived through");
+    long
 }
 
-fn differs_by(expected: f64, measured: f64) -> f64 {
-    (expected / measured - 1.0).abs()
+/// Holds a figure of the model against each long run.
+fn holds(what: &str, expected: impl Fn(&Measured) -> f64, measured: impl Fn(&Measured) -> f64) {
+    let wrong: Vec<String> = long()
+        .iter()
+        .filter_map(|run| {
+            let (expected, measured) = (expected(run), measured(run));
+            let is_right = (expected / measured - 1.0).abs() < 0.15;
+            (!is_right).then(|| {
+                format!(
+                    "{} customers, {} allowed, {} workers: {what}: {expected:.2} expected, {measured:.2} measured",
+                    run.customers, run.allowance, run.workers
+                )
+            })
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The run of so many whom the allowance bounds.
+#[expect(clippy::panic, reason = "a helper of tests stops where they would")]
+fn run_of(customers: u32) -> Measured {
+    let mut all = Measured::all().into_iter().filter(Measured::is_bound_by_the_allowance);
+    all.find(|measured| measured.customers == customers).unwrap_or_else(|| panic!("{customers} were not lived through"))
+}
+
+#[test]
+fn one_to_a_hundred_thousand_were_lived_through_and_one_run_that_its_workers_bound() {
+    for customers in [1, 10, 100, 1_000, 10_000] {
+        run_of(customers);
+    }
+    let all = Measured::all();
+    let bound_by_the_allowance = all.iter().filter(|measured| measured.is_bound_by_the_allowance());
+    let largest = bound_by_the_allowance.map(|measured| measured.customers).max();
+    assert!(largest >= Some(100_000), "a hundred thousand were not lived through, but {largest:?}");
+    let bound_by_workers = |measured: &Measured| measured.customers >= 1_000 && !measured.is_bound_by_the_allowance();
+    assert!(all.iter().any(bound_by_workers), "no run was bound by its workers");
 }
 
 #[test]
 fn the_time_to_the_last_charge_is_as_expected_from_a_thousand_customers_on() {
-    let all: Vec<_> = Measured::all().into_iter().filter(|measured| measured.customers >= 1_000).collect();
-    assert!(!all.is_empty(), "a thousand were lived through");
-    for measured in all {
-        let expected = stack(&measured).expected().charged;
-        let took = measured.charged_ms as f64 / 1e3;
-        assert!(differs_by(expected, took) < 0.15, "{}: {expected} s expected, {took} s taken", measured.customers);
+    holds("seconds to the last charge", |run| run.stack().expected().charged, |run| run.charged_ms as f64 / 1e3);
+}
+
+#[test]
+fn the_time_to_the_last_mail_is_as_expected_from_a_thousand_customers_on() {
+    holds("seconds to the last mail", |run| run.stack().expected().mailed, |run| run.rested_ms as f64 / 1e3);
+}
+
+#[test]
+fn the_deepest_queue_is_as_expected_from_a_thousand_customers_on() {
+    holds("messages at most", |run| run.stack().expected().deepest, |run| run.deepest() as f64);
+}
+
+#[test]
+fn each_customers_requests_are_as_expected_from_a_thousand_on() {
+    holds("requests each", |run| sandbox_requests(run.early()), Measured::requests_each);
+}
+
+/// Its time is a second or less of a busy machine's, which nobody predicts to 15 %. That it does not get slower with the customers can be held.
+#[test]
+fn the_planner_hands_over_as_many_a_second_as_expected_within_a_factor_of_two_however_many_there_are() {
+    for run in long().iter().filter(|run| run.customers >= 10_000) {
+        let ratio = run.handed_over() / run.stack().planned;
+        assert!((0.5..2.0).contains(&ratio), "{} customers: {:.0} a second", run.customers, run.handed_over());
     }
 }
 
 #[test]
-fn requests_grow_as_the_customers_do() {
-    let all = Measured::all();
-    let largest = all.last().expect("one was measured");
-    let each = largest.dynamodb_requests as f64 / f64::from(largest.customers);
-    for measured in all.iter().filter(|measured| measured.customers >= 1_000) {
-        let expected = each * f64::from(measured.customers);
-        let requests = measured.dynamodb_requests as f64;
-        assert!(differs_by(expected, requests) < 0.15, "{}: {expected} expected, {requests} made", measured.customers);
-    }
+fn the_memory_of_the_largest_run_lies_on_the_line_through_a_thousand_and_ten_thousand() {
+    let (first, second) = (run_of(1_000), run_of(10_000));
+    let slope = (second.peak_memory_kib as f64 - first.peak_memory_kib as f64) / 9_000.0;
+    let line = |run: &Measured| first.peak_memory_kib as f64 + slope * (f64::from(run.customers) - 1_000.0);
+    holds(
+        "KiB at most",
+        |run| if run.is_bound_by_the_allowance() { line(run) } else { run.peak_memory_kib as f64 },
+        |run| run.peak_memory_kib as f64,
+    );
 }
 
 #[test]
-fn everybody_was_charged_once_and_no_second_held_more_than_was_allowed() {
+fn everybody_was_charged_and_mailed_once_and_where_the_machine_had_time_no_more_than_a_twentieth_too_many_arrived_within_a_second()
+ {
     for measured in Measured::all() {
-        assert_eq!(measured.approvals, u64::from(measured.customers));
-        assert!(measured.most_in_a_second <= u64::from(measured.allowance), "{}", measured.customers);
+        let customers = u64::from(measured.customers);
+        assert_eq!((measured.approvals, measured.mails), (customers, customers));
+        // What is late on its way comes closer to what follows it: `crates/sandbox/src/rush.rs` says by how much. At 150 a second the run has no
+        // processor to spare, and what arrives says more about the machine than about the sender: docs/SCALE.md tells it, and it is not held.
+        if measured.allowance == 100 {
+            assert!(measured.most_in_a_second * 100 <= u64::from(measured.allowance) * 105, "{customers}");
+        }
+        assert!(measured.compared.is_equal && measured.closed.is_equal, "{customers}: our books are not PortOne's");
     }
+}
+
+#[test]
+fn the_page_has_what_was_measured_and_what_the_model_says() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/SCALE.md");
+    let page = std::fs::read_to_string(file).expect("the page is there");
+    let now = page::written(&page, &page::tables(&Measured::all())).expect("it has a place for each table");
+    assert!(page == now, "docs/SCALE.md is not what `make scale` writes");
 }

@@ -133,11 +133,10 @@ impl Aws {
         CheckoutSecrets::new(self.secret(&checkout.secret_id))
     }
 
-    /// `PortOne`: reads the API secret, and opens the connection.
+    /// `PortOne`: reads the API secret, and opens the connection at the same time.
     pub async fn gateway(&self, portone: &PortOne) -> Result<LiveGateway, GatewayError> {
-        let gateway = PortOneGateway::new(portone, self.secret(&portone.api_secret_id)).await?;
-        prewarm(gateway.warm_up()).await;
-        Ok(gateway)
+        let secret = self.secret(&portone.api_secret_id);
+        PortOneGateway::new(portone, secret, async |client| prewarm(client.warm_up()).await).await
     }
 
     /// Everything that charging needs, with its connections open.

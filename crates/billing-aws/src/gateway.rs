@@ -25,7 +25,7 @@ use billing_flows::ports::{
     AskError, CancelAnswer, CancelOrder, ChargeAnswer, ChargeOrder, Clock, Cursor, Gateway, KeySeen, ListedBy, Page,
     PaymentSeen,
 };
-use portone::{ApiSecret, BuildError, Client, Error, ErrorKind, IdempotencyKey, InvalidSecret};
+use portone::{ApiSecret, BuildError, Client, Error, ErrorKind, IdempotencyKey, InvalidSecret, Unsigned};
 use std::future::Future;
 use std::sync::Arc;
 use thiserror::Error as ThisError;
@@ -78,24 +78,25 @@ pub enum GatewayError {
 }
 
 impl<R: ReadSecret, C: Clock> PortOneGateway<R, C> {
-    /// Reads the secret and sets the client up. Opens no connection to `PortOne`.
-    pub async fn new(config: &PortOne, secret: CachedSecret<R, C>) -> Result<Self, GatewayError> {
-        let text = secret.get().await?;
-        let api_secret = ApiSecret::new(text.expose())
-            .map_err(|source| GatewayError::NotASecret { id: secret.id().to_owned(), source })?;
-        let client = Client::builder(api_secret)
+    /// Sets the client up, and reads the secret while `meanwhile` is done with the client: it may open the connection, for that sends no
+    /// secret.
+    pub async fn new<F: Future<Output = ()>>(
+        config: &PortOne,
+        secret: CachedSecret<R, C>,
+        meanwhile: impl FnOnce(Unsigned) -> F,
+    ) -> Result<Self, GatewayError> {
+        let unsigned = Client::builder()
             .base_url(config.base_url.as_deref().unwrap_or(portone::DEFAULT_BASE_URL))
             .store_id(portone::StoreId::new(config.store_id.as_str()))
             .read_timeout(config.read_timeout)
             .connect_timeout(config.connect_timeout)
             .build()?;
+        let (text, ()) = tokio::join!(secret.get(), meanwhile(unsigned.clone()));
+        let api_secret = ApiSecret::new(text?.expose())
+            .map_err(|source| GatewayError::NotASecret { id: secret.id().to_owned(), source })?;
+        let client = unsigned.with_secret(api_secret);
         let pace = Arc::new(Pace::new(config.charges_per_second));
         Ok(Self { client, secret: Arc::new(secret), pace })
-    }
-
-    /// Opens the connection. Sends no secret.
-    pub async fn warm_up(&self) {
-        self.client.warm_up().await;
     }
 
     /// Makes a call, and logs how long it took and what it came to: `infra/watch.yaml` counts these lines.

@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use portone::webhook::WebhookSecret;
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use thiserror::Error;
 use tokio::sync::Mutex;
 
@@ -178,29 +178,39 @@ impl<R: ReadSecret, C: Clock> CachedSecret<R, C> {
 #[derive(Debug)]
 pub struct WebhookSecrets<R, C> {
     cached: CachedSecret<R, C>,
+    /// What a text was read as: it is the same for minutes, and for every event.
+    parsed: std::sync::Mutex<Option<(SecretText, Arc<[WebhookSecret]>)>>,
 }
 
 impl<R: ReadSecret, C: Clock> WebhookSecrets<R, C> {
     /// Reads them from a secret that holds one `whsec_…`, or several as a JSON list or separated by blanks or line ends.
     pub fn new(cached: CachedSecret<R, C>) -> Self {
-        Self { cached }
+        Self { cached, parsed: std::sync::Mutex::default() }
     }
 
-    /// The secrets to verify with, and the text they come from.
-    pub async fn get(&self) -> Result<(Vec<WebhookSecret>, SecretText), SecretError> {
+    /// The secrets to verify with, and the text they come from. Allocates nothing while the text is the same.
+    pub async fn get(&self) -> Result<(Arc<[WebhookSecret]>, SecretText), SecretError> {
         let text = self.cached.get().await?;
         Ok((self.parse(&text)?, text))
     }
 
     /// The secrets, if they are others than those that a signature was just refused by. A secret is issued before it is stored here, so a
     /// webhook may be signed with one that is not known yet.
-    pub async fn other_than(&self, refused: &SecretText) -> Result<Option<Vec<WebhookSecret>>, SecretError> {
+    pub async fn other_than(&self, refused: &SecretText) -> Result<Option<Arc<[WebhookSecret]>>, SecretError> {
         let other = self.cached.other_than(refused).await;
         other.map(|text| self.parse(&text)).transpose()
     }
 
-    fn parse(&self, text: &SecretText) -> Result<Vec<WebhookSecret>, SecretError> {
-        webhook_secrets(text).map_err(|detail| SecretError { id: self.cached.id().to_owned(), detail })
+    fn parse(&self, text: &SecretText) -> Result<Arc<[WebhookSecret]>, SecretError> {
+        let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, secrets)) = parsed.as_ref().filter(|(of, _)| of == text) {
+            return Ok(Arc::clone(secrets));
+        }
+        let secrets =
+            webhook_secrets(text).map_err(|detail| SecretError { id: self.cached.id().to_owned(), detail })?;
+        let secrets: Arc<[WebhookSecret]> = secrets.into();
+        *parsed = Some((text.clone(), Arc::clone(&secrets)));
+        Ok(secrets)
     }
 }
 
@@ -342,6 +352,20 @@ mod tests {
             assert_eq!(cached.other_than(&old).await.unwrap().expose(), "new");
         }
         assert_eq!(source.reads.load(Ordering::SeqCst), 3);
+    }
+
+    #[tokio::test]
+    async fn a_text_is_read_as_webhook_secrets_once_and_anew_when_it_was_replaced() {
+        let (source, time) = (Source::default(), Time::default());
+        set(&source, Some("whsec_c2VjcmV0"));
+        let secrets = WebhookSecrets::new(CachedSecret::new(&source, &time, "b/webhook"));
+        let (first, text) = secrets.get().await.unwrap();
+        let (again, _) = secrets.get().await.unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
+        set(&source, Some("whsec_c2VjcmV0 whsec_b3RoZXI="));
+        time.0.store(60, Ordering::SeqCst);
+        assert_eq!(secrets.other_than(&text).await.unwrap().unwrap().len(), 2);
+        assert_eq!(secrets.get().await.unwrap().0.len(), 2);
     }
 
     #[test]

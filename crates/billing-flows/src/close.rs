@@ -5,7 +5,7 @@
 //! settles, parks or records.
 
 use crate::ports::{BookLine, Clock, Cursor, Gateway, ListedBy, PaymentSeen, Signal, Store, Telemetry};
-use crate::reconcile::{ASKS_AT_ONCE, PAID_AND_NOT_OURS, differing, moved_money};
+use crate::reconcile::{ASKS_AT_ONCE, PAID_AND_NOT_OURS, SLICES_AT_ONCE, differing, moved_money};
 use crate::{Billing, FlowError};
 use billing_core::Timestamp;
 use billing_core::books::{Account, Books, Column, Sum};
@@ -15,6 +15,9 @@ use billing_core::money::Currency;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+
+/// How many of our lines are held against one list of `PortOne`'s payments: some tens of its pages.
+const SPAN_LINES: usize = 10_000;
 
 /// How many sentences say what does not balance. Whoever needs more than these has one cause to find, not many.
 const MAX_SENTENCES: usize = 100;
@@ -56,11 +59,10 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     pub async fn close(&self, month: Period) -> Result<Closing, FlowError> {
         let month = Period::starting(month.start().first_of_month());
         let now = self.clock.now();
-        // Theirs first: what is paid between the two readings is then in our books, and is asked about before it counts.
-        let mut theirs = self.payments_of(month, now).await?;
         let mut lines = self.lines(month, Timestamp::UNIX_EPOCH, Timestamp::MAX).await?;
+        let mut theirs = self.payments_of(month, now, &lines).await?;
         let mut wrong = Vec::new();
-        // The listings may be older than the rows, and a payment may be younger than the month.
+        // The listings may be older than the rows or younger, and a payment may be younger than the month.
         let nameless = theirs.values().filter(|seen| moved_money(seen)).map(|seen| &seen.payment_id);
         let unlike = lines.values().filter(|line| differing(line, theirs.get(&line.payment_id)).is_some());
         let doubtful: BTreeSet<PaymentId> = (nameless.filter(|id| !lines.contains_key(id)))
@@ -125,13 +127,29 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         Ok((line, seen))
     }
 
-    async fn payments_of(&self, month: Period, now: Timestamp) -> Result<HashMap<PaymentId, PaymentSeen>, FlowError> {
+    /// Listed in several spans at once if there are many: one list goes page by page, and a large month's has thousands.
+    async fn payments_of(
+        &self,
+        month: Period,
+        now: Timestamp,
+        lines: &BTreeMap<PaymentId, BookLine>,
+    ) -> Result<HashMap<PaymentId, PaymentSeen>, FlowError> {
         let (from, until) = (calendar::moment(month.start(), 0), calendar::moment(month.end(), 0).min(now));
         let mut found = HashMap::new();
-        let mut after: Option<Cursor> = None;
-        if from >= until {
-            return Ok(found);
+        for some in spans(from, until, lines).chunks(SLICES_AT_ONCE) {
+            let lists = some.iter().map(|(from, until)| self.payments_between(*from, *until));
+            found.extend(futures::future::try_join_all(lists).await?.into_iter().flatten());
         }
+        Ok(found)
+    }
+
+    async fn payments_between(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Vec<(PaymentId, PaymentSeen)>, FlowError> {
+        let mut found = Vec::new();
+        let mut after: Option<Cursor> = None;
         loop {
             let page = self.gateway.payments(ListedBy::Creation, from, until, after.as_ref()).await?;
             let ours = page.items.into_iter().filter(|seen| seen.payment_id.is_ours());
@@ -142,6 +160,17 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             }
         }
     }
+}
+
+/// `[from, until)` in parts in each of which [`SPAN_LINES`] of our lines last changed: most payments were made moments before.
+fn spans(from: Timestamp, until: Timestamp, lines: &BTreeMap<PaymentId, BookLine>) -> Vec<(Timestamp, Timestamp)> {
+    let mut moments: Vec<Timestamp> = lines.values().map(|line| line.updated_at).collect();
+    moments.sort_unstable();
+    let cuts = moments.chunks(SPAN_LINES).skip(1).filter_map(|chunk| chunk.first().copied());
+    let mut edges: Vec<Timestamp> = [from].into_iter().chain(cuts.filter(|at| (from..until).contains(at))).collect();
+    edges.dedup();
+    let ends = edges.iter().copied().skip(1).chain([until]);
+    edges.iter().copied().zip(ends).filter(|(from, until)| from < until).collect()
 }
 
 fn add(portone: &mut BTreeMap<Currency, Theirs>, seen: &PaymentSeen) -> Result<(), FlowError> {
@@ -208,5 +237,53 @@ impl fmt::Display for Closing {
                 self.wrong.iter().try_for_each(|sentence| writeln!(f, "  {sentence}"))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use billing_core::id::{SubscriptionId, UserId};
+    use billing_core::money::Money;
+    use billing_core::subscription::SubscriptionKey;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// One line of every second.
+    fn lines(seconds: std::ops::Range<i64>) -> BTreeMap<PaymentId, BookLine> {
+        let line = |second: i64| BookLine {
+            payment_id: PaymentId::new(format!("inv{second}")).unwrap(),
+            subscription: SubscriptionKey {
+                user_id: UserId::new("kim").unwrap(),
+                id: SubscriptionId::new("sub1").unwrap(),
+            },
+            period: Period::month_at(at(second)),
+            status: "paid".to_owned(),
+            amount: Money::new(1, Currency::Krw).unwrap(),
+            refunded: 0,
+            attempts: 1,
+            declines: 0,
+            refunding: false,
+            quarantined: false,
+            superseded: false,
+            updated_at: at(second),
+        };
+        seconds.map(line).map(|line| (line.payment_id.clone(), line)).collect()
+    }
+
+    #[test]
+    fn a_month_of_few_lines_is_one_list_and_a_month_that_has_not_begun_is_none() {
+        assert_eq!(spans(at(0), at(100), &BTreeMap::new()), [(at(0), at(100))]);
+        assert_eq!(spans(at(0), at(100), &lines(0..100)), [(at(0), at(100))]);
+        assert_eq!(spans(at(100), at(100), &BTreeMap::new()), []);
+    }
+
+    #[test]
+    fn a_month_of_many_lines_is_cut_where_they_lie_and_nothing_falls_between() {
+        let many = i64::try_from(SPAN_LINES).unwrap();
+        let spans = spans(at(0), at(3 * many), &lines(many..3 * many + many / 2));
+        assert_eq!(spans, [(at(0), at(2 * many)), (at(2 * many), at(3 * many))]);
     }
 }

@@ -16,7 +16,7 @@ use crate::ports::{
 };
 use crate::ports::{SeenStatus, Signal, Store, SubscriptionChange, Telemetry};
 use crate::receive_webhook::facts_of;
-use crate::settle::{Books, MAX_ROUNDS, Settlement};
+use crate::settle::{Books, MAX_ROUNDS};
 use crate::{Billing, FlowError};
 use billing_core::Timestamp;
 use billing_core::calendar::{self, Period};
@@ -298,7 +298,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                     Sending::First => Fact::Refused { attempt, code: code.clone(), at_once: true },
                     Sending::Again => Fact::Unknown { attempt, why: code.clone() },
                 };
-                self.settle_charge(books, &fact, cause).await?;
+                self.settle(books, &fact, cause).await?;
                 return Err(FlowError::Unauthorized(code));
             }
             ChargeAnswer::Unknown(why) if Guard::UnknownIsNoDecline.stands() => Fact::Unknown { attempt, why },
@@ -316,21 +316,12 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             }
             ChargeAnswer::UsedUp => {
                 let fact = Fact::Unknown { attempt, why: USED_UP.to_owned() };
-                let books = self.settle_charge(books, &fact, cause).await?.into_books();
+                let books = self.settle(books, &fact, cause).await?.into_books();
                 return self.supersede(books, cause).await;
             }
         };
-        let settled = self.settle_charge(books, &fact, cause).await?.into_books();
+        let settled = self.settle(books, &fact, cause).await?.into_books();
         Ok(Collected::Settled(settled.invoice.state.status()))
-    }
-
-    async fn settle_charge(&self, books: Books, fact: &Fact, cause: &Cause) -> Result<Settlement, FlowError> {
-        let amount = books.invoice.amount;
-        let settlement = self.settle(books, fact, cause).await?;
-        if let (Settlement::Written(_), Some(outcome)) = (&settlement, outcome(fact)) {
-            self.telemetry.signal(Signal::Charge { cause: cause.to_string(), outcome, amount });
-        }
-        Ok(settlement)
     }
 
     /// Clears up an attempt whose end is not known: ask, settle what is learned; send it again under the same idempotency key where that
@@ -354,7 +345,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         if !facts.is_empty() {
             let mut books = books;
             for fact in &facts {
-                books = self.settle_charge(books, fact, cause).await?.into_books();
+                books = self.settle(books, fact, cause).await?.into_books();
             }
             let is = books.invoice.state.status();
             return Ok(ClearedUp { collected: Collected::Settled(is), changed: was != is, unanswered: None });
@@ -715,17 +706,6 @@ fn check(subscription: &Subscription) -> SubscriptionChange {
 
 pub(crate) fn is_paid(invoice: &Invoice) -> bool {
     matches!(invoice.state, State::Paid { .. } | State::PartiallyRefunded { .. } | State::Refunded { .. })
-}
-
-fn outcome(fact: &Fact) -> Option<&'static str> {
-    match fact {
-        Fact::Paid { .. } => Some("paid"),
-        Fact::Declined { .. } => Some("declined"),
-        Fact::Pending { .. } => Some("pending"),
-        Fact::Unknown { .. } => Some("unknown"),
-        Fact::Refused { .. } => Some("refused"),
-        Fact::Lost { .. } | Fact::Refunded { .. } | Fact::Refund { .. } | Fact::Contradiction(_) => None,
-    }
 }
 
 fn later(at: Timestamp, wait: SignedDuration) -> Timestamp {

@@ -25,6 +25,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// How many questions are asked at once. `PortOne` states no limit for reads; this is far below the worker's charges.
 pub(crate) const ASKS_AT_ONCE: usize = 8;
 
+/// How many slices of a span are compared at once, each by listings and questions of its own.
+pub(crate) const SLICES_AT_ONCE: usize = 4;
+
 /// How many months back invoices are looked for that changed: a card's payment can be given back for a year. One request each, and a row
 /// that did not change costs nothing.
 const MONTHS_BACK: i64 = 12;
@@ -151,12 +154,14 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         let left = LeftOver::default();
         let shards: Vec<_> =
             (0..DUE_SHARDS).map(|shard| self.reconcile_shard(shard, now, &cause, &left, &is_late)).collect();
+        let done = futures::future::try_join_all(shards).await;
+        // Also by a pass that failed: what it found until then is left over all the same.
+        self.telemetry.signal(left.signal());
         let mut total = Reconciled::default();
-        for shard in futures::future::try_join_all(shards).await? {
+        for shard in done? {
             total.add(shard);
         }
         self.telemetry.signal(total.signal("hourly", None));
-        self.telemetry.signal(left.signal());
         Ok(total)
     }
 
@@ -278,12 +283,55 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         until: Timestamp,
         is_late: impl Fn() -> bool + Sync,
     ) -> Result<Reconciled, FlowError> {
-        let span = Span { from, until, cause: Cause::Reconcile(format!("{from}/{until}")), is_late: &is_late };
+        let cx = Comparison { cause: Cause::Reconcile(format!("{from}/{until}")), is_late: &is_late };
         let mut total = Reconciled::default();
-        let ours = self.lines_changed(from, until).await?;
+        let whole = self.slice(from, until).await?;
+        if whole.until == until {
+            total.add(self.compare_slice(&whole, &cx).await?);
+        } else {
+            // The newest day first: what a pass has no time for was compared in the nights before.
+            let mut end = until;
+            while from < end && !total.unfinished {
+                let begin = earlier(end, 1).max(from);
+                total.add(self.compare_day(begin, end, &cx).await?);
+                end = begin;
+                total.unfinished |= from < end && is_late();
+            }
+        }
+        self.telemetry.signal(total.signal("nightly", Some(total.differences)));
+        Ok(total)
+    }
+
+    async fn compare_day(
+        &self,
+        from: Timestamp,
+        until: Timestamp,
+        cx: &Comparison<'_>,
+    ) -> Result<Reconciled, FlowError> {
+        let mut total = Reconciled::default();
+        let mut from = from;
+        while from < until && !total.unfinished {
+            let mut slices = Vec::with_capacity(SLICES_AT_ONCE);
+            while from < until && slices.len() < SLICES_AT_ONCE {
+                let slice = self.slice(from, until).await?;
+                from = slice.until;
+                slices.push(slice);
+            }
+            let compared: Vec<_> = slices.iter().map(|slice| self.compare_slice(slice, cx)).collect();
+            for slice in futures::future::join_all(compared).await {
+                total.add(slice?);
+            }
+            total.unfinished |= from < until && (cx.is_late)();
+        }
+        Ok(total)
+    }
+
+    /// A payment whose line lies in another slice costs reading its invoice, and a line whose payment does, asking `PortOne` for it.
+    async fn compare_slice(&self, slice: &Slice, cx: &Comparison<'_>) -> Result<Reconciled, FlowError> {
+        let mut total = Reconciled::default();
         let mut compared = HashSet::new();
         for by in [ListedBy::Creation, ListedBy::StatusChange] {
-            match self.compare_theirs(by, &span, &ours, &mut compared).await {
+            match self.compare_theirs(by, slice, cx, &mut compared).await {
                 // PortOne does not promise to keep this listing; the other one is promised, and shows whatever moved in the span.
                 Err(FlowError::Unavailable(why)) if by == ListedBy::Creation => {
                     tracing::error!(why, "PortOne's payments could not be listed by creation");
@@ -292,28 +340,28 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                 theirs => total.add(theirs?),
             }
         }
-        total.add(self.compare_ours(&span, &ours, &compared).await?);
-        self.telemetry.signal(total.signal("nightly", Some(total.differences)));
+        total.add(self.compare_ours(slice, cx, &compared).await?);
         Ok(total)
     }
 
     async fn compare_theirs(
         &self,
         by: ListedBy,
-        span: &Span<'_>,
-        ours: &BTreeMap<PaymentId, BookLine>,
+        slice: &Slice,
+        cx: &Comparison<'_>,
         compared: &mut HashSet<PaymentId>,
     ) -> Result<Reconciled, FlowError> {
         let mut total = Reconciled::default();
         let mut after: Option<Cursor> = None;
         loop {
-            let mut page = self.gateway.payments(by, span.from, span.until, after.as_ref()).await?;
+            let mut page = self.gateway.payments(by, slice.from, slice.until, after.as_ref()).await?;
             page.items.retain(|seen| !compared.contains(&seen.payment_id));
             for some in page.items.chunks(ASKS_AT_ONCE) {
-                if (span.is_late)() {
+                if (cx.is_late)() {
                     return Ok(Reconciled { unfinished: true, ..total });
                 }
-                let work = some.iter().map(|seen| self.compare_payment(seen, ours.get(&seen.payment_id), &span.cause));
+                let work =
+                    some.iter().map(|seen| self.compare_payment(seen, slice.ours.get(&seen.payment_id), &cx.cause));
                 let work: Vec<_> = work.collect();
                 for (seen, done) in some.iter().zip(futures::future::join_all(work).await) {
                     if done.is_ok() {
@@ -392,21 +440,48 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         Ok(Compared::Differs)
     }
 
-    /// Our invoices that changed in a span: of the months it touches, and of those whose money may still be given back.
-    async fn lines_changed(
-        &self,
-        from: Timestamp,
-        until: Timestamp,
-    ) -> Result<BTreeMap<PaymentId, BookLine>, FlowError> {
-        let mut found = BTreeMap::new();
+    /// What one request for each shard of our books shows of `[from, until)`: the span up to where the first of them has more to tell. So a
+    /// comparison holds some thousand lines however many there are. Of the months that the span touches, and of those whose money may still be
+    /// given back.
+    async fn slice(&self, from: Timestamp, until: Timestamp) -> Result<Slice, FlowError> {
+        let mut slice = Slice { from, until, ours: BTreeMap::new() };
         let (first, last) = (Period::month_at(from), Period::month_at(until));
         let back = first.start().checked_sub(jiff::Span::new().months(MONTHS_BACK));
         let mut month = back.map_or(first, Period::starting);
         while month <= last {
-            found.extend(self.lines(month, from, until).await?);
+            let shards = (0..BOOKS_SHARDS).map(|shard| self.first_lines(month, shard, from, slice.until));
+            for (lines, told_until) in futures::future::try_join_all(shards).await? {
+                slice.ours.extend(lines.into_iter().map(|line| (line.payment_id.clone(), line)));
+                slice.until = slice.until.min(told_until);
+            }
             month = month.next();
         }
-        Ok(found)
+        slice.ours.retain(|_, line| line.updated_at < slice.until);
+        Ok(slice)
+    }
+
+    /// The first lines of a shard that changed in `[from, until)`, and up to when they are all of them.
+    async fn first_lines(
+        &self,
+        month: Period,
+        shard: u8,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<(Vec<BookLine>, Timestamp), FlowError> {
+        let mut found: Vec<BookLine> = Vec::new();
+        let mut after: Option<Cursor> = None;
+        loop {
+            let page = self.store.book_lines(month, shard, from, until, after.as_ref()).await?;
+            found.extend(page.items);
+            after = page.next;
+            if after.is_none() {
+                return Ok((found, until));
+            }
+            // Its last moment may be that of more lines; and a slice has to end after it begins.
+            if let Some(last) = found.last().map(|line| line.updated_at).filter(|last| *last > from) {
+                return Ok((found, last));
+            }
+        }
     }
 
     /// The invoices of a month that changed in a span.
@@ -444,8 +519,8 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     /// subscription was cancelled while an attempt was under way.
     async fn compare_ours(
         &self,
-        span: &Span<'_>,
-        ours: &BTreeMap<PaymentId, BookLine>,
+        slice: &Slice,
+        cx: &Comparison<'_>,
         compared: &HashSet<PaymentId>,
     ) -> Result<Reconciled, FlowError> {
         let mut total = Reconciled::default();
@@ -454,12 +529,12 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
                 || line.refunding
                 || (line.column() == Some(Column::Paid) && !compared.contains(&line.payment_id))
         };
-        let rest: Vec<&BookLine> = ours.values().filter(rest).collect();
+        let rest: Vec<&BookLine> = slice.ours.values().filter(rest).collect();
         for some in rest.chunks(ASKS_AT_ONCE) {
-            if (span.is_late)() {
+            if (cx.is_late)() {
                 return Ok(Reconciled { unfinished: true, ..total });
             }
-            let work: Vec<_> = some.iter().map(|line| self.compare_line(line, &span.cause)).collect();
+            let work: Vec<_> = some.iter().map(|line| self.compare_line(line, &cx.cause)).collect();
             for done in futures::future::join_all(work).await {
                 total.count_compared(done)?;
             }
@@ -529,10 +604,16 @@ fn earlier(at: Timestamp, days: i64) -> Timestamp {
     at.checked_sub(SignedDuration::from_hours(24i64.saturating_mul(days))).unwrap_or(at)
 }
 
-/// What is compared, and why.
-struct Span<'a> {
+/// A part of the span that is compared.
+struct Slice {
     from: Timestamp,
     until: Timestamp,
+    /// Our invoices that last changed in it.
+    ours: BTreeMap<PaymentId, BookLine>,
+}
+
+/// What all slices of a comparison share.
+struct Comparison<'a> {
     cause: Cause,
     is_late: &'a (dyn Fn() -> bool + Sync),
 }

@@ -44,12 +44,20 @@ impl Settlement {
 }
 
 impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
-    /// Writes `fact` down, starting from `books` as they were read before the fact was learned.
+    /// Writes `fact` down, starting from `books` as they were read before the fact was learned. How an attempt ended is counted here, whoever
+    /// learns it: the worker, a webhook or the reconciler.
     pub async fn settle(&self, books: Books, fact: &Fact, cause: &Cause) -> Result<Settlement, FlowError> {
-        self.write_decision(books, cause, |books, cx| {
-            settlement::settle(&books.invoice, books.subscription.as_ref(), fact, cx)
-        })
-        .await
+        let settlement = self
+            .write_decision(books, cause, |books, cx| {
+                settlement::settle(&books.invoice, books.subscription.as_ref(), fact, cx)
+            })
+            .await?;
+        if let (Settlement::Written(Books { invoice, .. }), Some(outcome)) = (&settlement, outcome(fact))
+            && invoice.quarantine.is_none()
+        {
+            self.telemetry.signal(Signal::Charge { cause: cause.to_string(), outcome, amount: invoice.amount });
+        }
+        Ok(settlement)
     }
 
     /// Writes what `decide` makes of the books, deciding again on fresh books whenever someone else was first. `None` writes nothing.
@@ -85,6 +93,17 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         let subscription = self.store.subscription(&invoice.subscription).await?;
         let invoice = self.store.invoice(&invoice.payment_id).await?.ok_or(FlowError::Vanished)?;
         Ok(Books { invoice, subscription })
+    }
+}
+
+fn outcome(fact: &Fact) -> Option<&'static str> {
+    match fact {
+        Fact::Paid { .. } => Some("paid"),
+        Fact::Declined { .. } => Some("declined"),
+        Fact::Pending { .. } => Some("pending"),
+        Fact::Unknown { .. } => Some("unknown"),
+        Fact::Refused { .. } => Some("refused"),
+        Fact::Lost { .. } | Fact::Refunded { .. } | Fact::Refund { .. } | Fact::Contradiction(_) => None,
     }
 }
 

@@ -43,17 +43,29 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// Every method is one HTTP request: nothing is retried and no redirect is followed.
 #[derive(Clone)]
 pub struct Client {
+    unsigned: Unsigned,
+    secret: ApiSecret,
+}
+
+/// A client that has no secret yet: it can open its connection while the secret is still being read, and nothing else.
+#[derive(Clone)]
+pub struct Unsigned {
     http: reqwest::Client,
     base: Arc<str>,
     store: Option<StoreId>,
-    secret: ApiSecret,
+}
+
+impl fmt::Debug for Unsigned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unsigned").field("base_url", &self.base).field("store_id", &self.store).finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("base_url", &self.base)
-            .field("store_id", &self.store)
+            .field("base_url", &self.unsigned.base)
+            .field("store_id", &self.unsigned.store)
             .field("secret", &self.secret)
             .finish_non_exhaustive()
     }
@@ -63,7 +75,6 @@ impl fmt::Debug for Client {
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct ClientBuilder {
-    secret: ApiSecret,
     base_url: String,
     store: Option<StoreId>,
     read_timeout: Duration,
@@ -107,8 +118,8 @@ impl ClientBuilder {
         self
     }
 
-    /// The client. Opens no connection.
-    pub fn build(self) -> Result<Client, BuildError> {
+    /// The client, but for its secret. Opens no connection.
+    pub fn build(self) -> Result<Unsigned, BuildError> {
         let url = Url::parse(&self.base_url).map_err(|_| BuildError::BaseUrl)?;
         let plain = matches!(url.scheme(), "http" | "https")
             && url.username().is_empty()
@@ -131,15 +142,26 @@ impl ClientBuilder {
             .user_agent(concat!("portone-rust/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| BuildError::Http(error.without_url()))?;
-        Ok(Client { http, base: url.as_str().trim_end_matches('/').into(), store: self.store, secret: self.secret })
+        Ok(Unsigned { http, base: url.as_str().trim_end_matches('/').into(), store: self.store })
+    }
+}
+
+impl Unsigned {
+    /// The client that signs its requests with this secret, on the same connections.
+    pub fn with_secret(self, secret: ApiSecret) -> Client {
+        Client { unsigned: self, secret }
+    }
+
+    /// Opens a connection, so that the first real request finds it open. Ignores the answer.
+    pub async fn warm_up(&self) {
+        let _ = self.http.head(&*self.base).send().await;
     }
 }
 
 impl Client {
-    /// Begins a client that signs its requests with this secret.
-    pub fn builder(secret: ApiSecret) -> ClientBuilder {
+    /// Begins a client.
+    pub fn builder() -> ClientBuilder {
         ClientBuilder {
-            secret,
             base_url: DEFAULT_BASE_URL.to_owned(),
             store: None,
             read_timeout: DEFAULT_READ_TIMEOUT,
@@ -150,12 +172,7 @@ impl Client {
     /// The same client with another secret, on the same connections: secrets expire and are replaced.
     #[must_use]
     pub fn with_secret(&self, secret: ApiSecret) -> Self {
-        Self { secret, ..self.clone() }
-    }
-
-    /// Opens a connection, so that the first real request finds it open. Sends no secret and ignores the answer.
-    pub async fn warm_up(&self) {
-        let _ = self.http.head(&*self.base).send().await;
+        self.unsigned.clone().with_secret(secret)
     }
 
     /// Charges a billing key. **A declined card is [`ErrorKind::PgProvider`](crate::ErrorKind::PgProvider).**
@@ -180,8 +197,8 @@ impl Client {
 
     /// Reads a payment.
     pub async fn payment(&self, id: &PaymentId) -> Result<Payment, Error> {
-        let url =
-            self.url(&["payments", id.as_str()]) + &query(&[("storeId", self.store.as_ref().map(StoreId::as_str))]);
+        let url = self.url(&["payments", id.as_str()])
+            + &query(&[("storeId", self.unsigned.store.as_ref().map(StoreId::as_str))]);
         self.send(self.request(Method::GET, &url, None), None).await
     }
 
@@ -215,7 +232,7 @@ impl Client {
     /// Reads a billing key.
     pub async fn billing_key(&self, key: &BillingKey) -> Result<BillingKeyInfo, Error> {
         let url = self.url(&["billing-keys", key.expose()])
-            + &query(&[("storeId", self.store.as_ref().map(StoreId::as_str))]);
+            + &query(&[("storeId", self.unsigned.store.as_ref().map(StoreId::as_str))]);
         self.send(self.request(Method::GET, &url, None), Some(key)).await
     }
 
@@ -234,7 +251,7 @@ impl Client {
     ) -> Result<Timestamp, Error> {
         let url = self.url(&["billing-keys", key.expose()])
             + &query(&[
-                ("storeId", self.store.as_ref().map(StoreId::as_str)),
+                ("storeId", self.unsigned.store.as_ref().map(StoreId::as_str)),
                 ("reason", delete.reason.as_deref()),
                 ("requester", delete.requester.map(Requester::as_str)),
                 ("skipWebhook", delete.skip_webhook.map(|skip| if skip { "true" } else { "false" })),
@@ -252,7 +269,7 @@ impl Client {
     }
 
     fn url(&self, path: &[&str]) -> String {
-        let mut url = self.base.to_string();
+        let mut url = self.unsigned.base.to_string();
         for segment in path {
             url.push('/');
             url.extend(utf8_percent_encode(segment, ENCODED));
@@ -261,11 +278,11 @@ impl Client {
     }
 
     fn with_store<T>(&self, rest: T) -> WithStore<'_, T> {
-        WithStore { store_id: self.store.as_ref(), rest }
+        WithStore { store_id: self.unsigned.store.as_ref(), rest }
     }
 
     fn request(&self, method: Method, url: &str, attempt: Option<&IdempotencyKey>) -> RequestBuilder {
-        let request = self.http.request(method, url).header(AUTHORIZATION, self.secret.header());
+        let request = self.unsigned.http.request(method, url).header(AUTHORIZATION, self.secret.header());
         match attempt {
             // The value is an RFC 8941 string: the quotes belong to it.
             Some(key) => request.header("idempotency-key", format!("\"{}\"", key.as_str())),

@@ -14,7 +14,7 @@
 //! use portone::{ApiSecret, BillingKey, BillingKeyPayment, Client, Currency, ErrorKind, IdempotencyKey, PaymentId};
 //!
 //! # async fn charge(secret: String, key: String) -> Result<(), Box<dyn std::error::Error>> {
-//! let client = Client::builder(ApiSecret::new(secret)?).build()?;
+//! let client = Client::builder().build()?.with_secret(ApiSecret::new(secret)?);
 //! let id = PaymentId::new("inv20261201a")?;
 //! // The key names this attempt: send the same one again only to ask again about the same attempt.
 //! let attempt = IdempotencyKey::new("inv20261201a-attempt-1")?;
@@ -50,7 +50,9 @@ pub use billing_key::{
     BillingKeyInfo, BillingKeyMethod, BillingKeyQuery, BillingKeySort, BillingKeyStatus, BillingKeyTime, Card,
     DeleteBillingKey,
 };
-pub use client::{BuildError, Client, ClientBuilder, DEFAULT_BASE_URL, DEFAULT_CONNECT_TIMEOUT, DEFAULT_READ_TIMEOUT};
+pub use client::{
+    BuildError, Client, ClientBuilder, DEFAULT_BASE_URL, DEFAULT_CONNECT_TIMEOUT, DEFAULT_READ_TIMEOUT, Unsigned,
+};
 pub use common::{Channel, ChannelKind, Currency, Customer, PageInfo, PageRequest, Paged, Requester, SortOrder};
 pub use error::{ApiError, Error, ErrorKind, PgFailure, TransportPhase};
 pub use ids::{

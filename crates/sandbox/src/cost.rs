@@ -2,7 +2,7 @@
 //!
 //! Two months of different size are lived through and everything that costs something is counted. Each quantity is a straight line of the
 //! number of customers: a part for a stack that nobody uses, and a part for each customer. The rest is `infra/prices.toml` (what AWS asks for, and
-//! what is assumed) and the template (memory, alarms, secrets).
+//! what is assumed) and the template (memory, alarms, secrets). In these months nobody calls the API: what a backend asks of it is not in the bill.
 
 #![expect(clippy::float_arithmetic, reason = "an estimate of AWS's bill; no customer's money")]
 
@@ -21,6 +21,8 @@ use clap::Args;
 use saphyr::{LoadableYamlNode, Yaml};
 use serde::Deserialize;
 use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 /// Whose month is priced.
 #[derive(Debug, Clone, Args)]
@@ -90,8 +92,12 @@ async fn month(customers: u32, bar: &Progress, assumed: &Assumed, template: &Tem
     let month = Period::starting(calendar::date_at(start)).next();
     stack.engine.advance_to(calendar::moment(month.start(), 0), |_| ()).await?;
     let before = Usage::of(&stack);
-    stack.engine.advance_to(calendar::moment(month.next().start(), 0), |_| ()).await?;
-    let used = Used { before, after: Usage::of(&stack) };
+    let watch = Mutex::new(Watch::begun(&stack));
+    let look = |at| watch.lock().unwrap_or_else(PoisonError::into_inner).look(&stack, at);
+    stack.engine.advance_to(calendar::moment(month.next().start(), 0), look).await?;
+    look(stack.clock.now());
+    let watch = watch.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let used = Used { before, after: Usage::of(&stack), watch };
     let bytes = stored(&stack).await?;
     Ok(used.quantities(assumed, template, bytes))
 }
@@ -167,15 +173,56 @@ fn line_through(months: [&Quantities; 2], customers: f64) -> Quantities {
         mails: at(|it| it.mails),
         schedules: at(|it| it.schedules),
         log_gb: at(|it| it.log_gb),
-        // The most that can be: every metric in every hour. Customers make no new ones.
+        // Customers make no new ones; but a run that takes all day has data in more hours.
         metrics: months[1].metrics,
         gb_out: at(|it| it.gb_out),
     }
 }
 
+/// What of a month its sums do not tell: when `PortOne` was called, and for whom.
+#[derive(Debug, Default)]
+struct Watch {
+    /// The moment that the engine is at.
+    at: Timestamp,
+    calls: BTreeMap<String, u64>,
+    passes: u64,
+    /// Questions at moments at which the reconciler ran.
+    asked_by_passes: u64,
+    /// Each operation with each hour in which it was called: a metric of `CloudWatch`'s, counted from the logs.
+    hours: BTreeSet<(String, i64)>,
+}
+
+impl Watch {
+    fn begun(stack: &Stack) -> Self {
+        Self { at: stack.clock.now(), calls: stack.portone.calls(), passes: passes(stack), ..Self::default() }
+    }
+
+    /// Reckons what happened since the last look to the moment of that look, and goes on to this one.
+    fn look(&mut self, stack: &Stack, at: Timestamp) {
+        let (calls, passes) = (stack.portone.calls(), passes(stack));
+        for (operation, count) in &calls {
+            let made = count - self.calls.get(operation).copied().unwrap_or(0);
+            if made > 0 && !operation.contains(BROWSER) {
+                self.hours.insert((operation.clone(), self.at.as_second().div_euclid(3600)));
+                if operation == ASK && passes > self.passes {
+                    self.asked_by_passes += made;
+                }
+            }
+        }
+        *self =
+            Self { at, calls, passes, asked_by_passes: self.asked_by_passes, hours: std::mem::take(&mut self.hours) };
+    }
+}
+
+/// How often the reconciler was invoked.
+fn passes(stack: &Stack) -> u64 {
+    stack.lambda.invocations().get(Function::Reconciler.name()).copied().unwrap_or(0)
+}
+
 struct Used {
     before: Usage,
     after: Usage,
+    watch: Watch,
 }
 
 impl Used {
@@ -203,15 +250,34 @@ impl Used {
                 waits += self.calls(CHARGE) * assumed.portone_charge_ms;
                 at_once = (self.messages() / invocations.max(1.0)).clamp(1.0, 10.0);
             }
-            // More of the questions are the webhook's than anybody's; those of others are reckoned to it.
-            Function::Webhook => waits += self.calls(ASK) * assumed.portone_read_ms,
+            // The worker's few questions are reckoned to it, too.
+            Function::Webhook => waits += (self.calls(ASK) - self.asked_by_passes()) * assumed.portone_read_ms,
+            Function::Reconciler => {
+                waits += self.asked_by_passes() * assumed.portone_read_ms;
+                waits += self.calls(LIST) * assumed.portone_list_ms;
+            }
             Function::Notifier => {
                 waits += self.mails() * assumed.ses_ms;
                 at_once = (self.mails() / invocations.max(1.0)).clamp(1.0, float(SENDS_AT_ONCE as u64));
             }
-            Function::Api | Function::Planner | Function::Reconciler => {}
+            // Nobody calls the API in these months, and the planner waits for tables and queues only.
+            Function::Api | Function::Planner => {}
         }
         (invocations * assumed.own_ms + waits / at_once) / 1000.0
+    }
+
+    fn asked_by_passes(&self) -> f64 {
+        float(self.watch.asked_by_passes)
+    }
+
+    /// Metrics and the hours in which they had data: what the functions write, and what `CloudWatch` counts from lines of their logs.
+    fn metric_hours(&self) -> usize {
+        let written = self.after.written.metric_hours.difference(&self.before.written.metric_hours);
+        // An error of PortOne's is counted by its type, and about each outcome that one leads to is one type.
+        let errors = written.clone().filter(|(metric, _)| {
+            ["declined", "refused", "unknown"].iter().any(|outcome| *metric == format!("Charges \"{outcome}\""))
+        });
+        written.count() + errors.count() + self.watch.hours.len()
     }
 
     fn messages(&self) -> f64 {
@@ -234,10 +300,12 @@ impl Used {
         let invocations: f64 = Function::ALL.iter().map(|it| self.invocations(*it)).sum();
         let http_requests = self.invocations(Function::Webhook) + self.invocations(Function::Api);
         let seconds = |it: &Function| self.seconds(*it, assumed) * template.gigabytes(*it);
-        let portone_calls = self.calls(CHARGE) + self.calls(ASK);
+        let portone_calls = self.calls(CHARGE) + self.calls(ASK) + self.calls(LIST);
         let written = float(self.after.written.bytes - self.before.written.bytes);
-        let hours = self.after.written.metric_hours.difference(&self.before.written.metric_hours).count();
-        let logs = written + invocations * assumed.platform_log_bytes + http_requests * assumed.access_log_bytes;
+        // Each call to PortOne is a line, and what became of each message.
+        let lines = (portone_calls + self.messages()) * assumed.line_log_bytes;
+        let platform = invocations * assumed.platform_log_bytes + http_requests * assumed.access_log_bytes;
+        let logs = written + lines + platform;
         Quantities {
             invocations,
             gb_seconds: Function::ALL.iter().map(seconds).sum(),
@@ -249,7 +317,7 @@ impl Used {
             mails: self.mails(),
             schedules: self.invocations(Function::Reconciler) + DAYS,
             log_gb: logs / GB,
-            metrics: float(u64::try_from(hours).unwrap_or(u64::MAX)) / (DAYS * 24.0),
+            metrics: float(u64::try_from(self.metric_hours()).unwrap_or(u64::MAX)) / (DAYS * 24.0),
             gb_out: portone_calls * assumed.portone_request_bytes / GB,
         }
     }
@@ -257,6 +325,9 @@ impl Used {
 
 const CHARGE: &str = "POST /payments/{paymentId}/billing-key";
 const ASK: &str = "GET /payments/{paymentId}";
+const LIST: &str = "GET /payments-by-cursor";
+/// What only the simulator's browser calls lies under it.
+const BROWSER: &str = " /sandbox/";
 const GB: f64 = 1_000_000_000.0;
 /// Of December, which is lived through.
 const DAYS: f64 = 31.0;
@@ -292,7 +363,7 @@ fn bill(q: &Quantities, p: &Prices, template: &Template) -> Vec<Line> {
         ),
         line("CloudWatch", "GB of logs", q.log_gb, p.cloudwatch.gb_of_logs),
         line("CloudWatch", "metrics, by the hours with data", q.metrics, p.cloudwatch.metric_month),
-        line("CloudWatch", "alarms", template.alarms, p.cloudwatch.alarm_month),
+        line("CloudWatch", "metrics that alarms look at", template.alarm_metrics, p.cloudwatch.alarm_metric_month),
         line("CloudWatch", "dashboards", template.dashboards, p.cloudwatch.dashboard_month),
         line("X-Ray", "traces, at most", q.invocations, p.xray.million_traces / MILLION),
         line("Transfer", "GB to PortOne", q.gb_out, p.transfer.gb_out),
@@ -331,7 +402,7 @@ struct Template {
     memory: Vec<(&'static str, f64)>,
     queues: f64,
     secrets: f64,
-    alarms: f64,
+    alarm_metrics: f64,
     dashboards: f64,
 }
 
@@ -343,11 +414,12 @@ impl Template {
             let parsed = Yaml::load_from_str(text).context("a template is no YAML")?;
             documents.push(parsed.into_iter().next().context("a template is empty")?);
         }
-        let resources = |kind: &str| {
+        let resources = |kind: &str| -> Vec<&Yaml<'_>> {
             let all = documents.iter().filter_map(|it| it.as_mapping_get("Resources")?.as_mapping());
-            all.flatten().filter(|(_, it)| it.as_mapping_get("Type").and_then(Yaml::as_str) == Some(kind)).count()
+            let all = all.flatten().map(|(_, it)| it);
+            all.filter(|it| it.as_mapping_get("Type").and_then(Yaml::as_str) == Some(kind)).collect()
         };
-        let count = |kind: &str| float(u64::try_from(resources(kind)).unwrap_or(u64::MAX));
+        let count = |kind: &str| float(u64::try_from(resources(kind).len()).unwrap_or(u64::MAX));
         let globals = memory(documents[0].as_mapping_get("Globals").and_then(|it| it.as_mapping_get("Function")));
         let globals = globals.context("Globals.Function.MemorySize is not in template.yaml")?;
         let own = |function: Function| {
@@ -361,7 +433,7 @@ impl Template {
             // Dead letters are polled by nobody.
             queues: 2.0,
             secrets: count("AWS::SecretsManager::Secret"),
-            alarms: count("AWS::CloudWatch::Alarm"),
+            alarm_metrics: resources("AWS::CloudWatch::Alarm").into_iter().map(alarm_metrics).sum(),
             dashboards: count("AWS::CloudWatch::Dashboard"),
         })
     }
@@ -375,6 +447,18 @@ impl Template {
 fn memory(properties: Option<&Yaml<'_>>) -> Option<f64> {
     let megabytes = properties?.as_mapping_get("MemorySize")?.as_integer()?;
     u32::try_from(megabytes).ok().map(f64::from)
+}
+
+/// How many metrics an alarm is paid for: those that it looks at, and each of them three times if it looks at a band around them, for the band
+/// has an upper and a lower bound.
+fn alarm_metrics(alarm: &Yaml<'_>) -> f64 {
+    let queries = alarm.as_mapping_get("Properties").and_then(|it| it.as_mapping_get("Metrics")?.as_sequence());
+    let Some(queries) = queries else { return 1.0 };
+    let has = |field: &'static str| move |query: &&Yaml<'_>| query.as_mapping_get(field).is_some();
+    let metrics = queries.iter().filter(has("MetricStat")).count();
+    let mut expressions = queries.iter().filter_map(|query| query.as_mapping_get("Expression")?.as_str());
+    let times = if expressions.any(|expression| expression.contains("ANOMALY_DETECTION_BAND")) { 3 } else { 1 };
+    float(u64::try_from(metrics.max(1) * times).unwrap_or(u64::MAX))
 }
 
 /// `infra/prices.toml`.
@@ -411,12 +495,12 @@ prices! {
     Ses { thousand_mails }
     Scheduler { million_invocations }
     SecretsManager { secret_month, ten_thousand_calls }
-    CloudWatch { gb_of_logs, metric_month, alarm_month, dashboard_month }
+    CloudWatch { gb_of_logs, metric_month, alarm_metric_month, dashboard_month }
     XRay { million_traces }
     Transfer { gb_out }
     Assumed {
-        dynamodb_ms, portone_charge_ms, portone_read_ms, ses_ms, own_ms, platform_log_bytes, access_log_bytes,
-        empty_receives_a_month, portone_request_bytes,
+        dynamodb_ms, portone_charge_ms, portone_read_ms, portone_list_ms, ses_ms, own_ms, platform_log_bytes, access_log_bytes,
+        line_log_bytes, empty_receives_a_month, portone_request_bytes,
     }
 }
 
@@ -431,10 +515,23 @@ mod tests {
         let lines = bill(&Quantities { invocations: 1.0, ..Quantities::default() }, &prices, &template);
         assert!(lines.iter().all(|line| line.price > 0.0), "{lines:?}");
         assert!(
-            [template.secrets, template.alarms, template.dashboards].iter().all(|count| *count >= 1.0),
+            [template.secrets, template.alarm_metrics, template.dashboards].iter().all(|count| *count >= 1.0),
             "{template:?}"
         );
         assert!(Function::ALL.iter().all(|it| template.gigabytes(*it) >= 0.125), "{template:?}");
+    }
+
+    #[test]
+    fn an_alarm_is_paid_for_by_the_metrics_that_it_looks_at_and_a_band_is_three_of_each() {
+        let of = |properties: &str| {
+            let text = format!("Properties: {{ {properties} }}");
+            alarm_metrics(Yaml::load_from_str(&text).unwrap().first().unwrap())
+        };
+        assert_eq!(of("MetricName: Alarms").to_string(), "1");
+        let two = "{ Id: a, MetricStat: {} }, { Id: b, MetricStat: {} }";
+        assert_eq!(of(&format!("Metrics: [{{ Id: sum, Expression: 'a+b' }}, {two}]")).to_string(), "2");
+        let band = "{ Id: band, Expression: 'ANOMALY_DETECTION_BAND(sum,3)' }, { Id: sum, Expression: 'a+b' }";
+        assert_eq!(of(&format!("Metrics: [{band}, {two}]")).to_string(), "6");
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub struct NewCustomers {
     pub first_period: Option<Date>,
     /// Whether it ends with its first paid period.
     pub cancel_at_period_end: bool,
+    /// No webhook tells of the billing keys: they are charged like any other, and have no rows in table `BillingKeys`.
+    pub without_webhooks: bool,
 }
 
 /// A customer that was made.
@@ -215,7 +217,7 @@ fn plan_one(
         method: if is_paypal { portone::Method::Paypal } else { portone::Method::Card },
         issue_id: Some(format!("issue{i:06}")),
         behavior,
-        notify: true,
+        notify: !wish.without_webhooks,
         ..NewBillingKey::default()
     };
     let subscription = Subscription {

@@ -47,6 +47,7 @@ struct Inner {
     engine: String,
     client: reqwest::Client,
     events_table: String,
+    without_tokens: bool,
     state: Mutex<Counted>,
     changed: Arc<Notify>,
 }
@@ -61,7 +62,12 @@ struct Counted {
 
 impl Dynamo {
     /// Opens the database, in memory or on a file, and starts its engine on a port of its own that nobody else is told.
-    pub async fn open(file: Option<&Path>, events_table: &str, changed: Arc<Notify>) -> anyhow::Result<Self> {
+    pub async fn open(
+        file: Option<&Path>,
+        events_table: &str,
+        changed: Arc<Notify>,
+        without_tokens: bool,
+    ) -> anyhow::Result<Self> {
         let database = match file {
             Some(path) => {
                 let path = path.to_str().context("the data directory's path is not UTF-8")?;
@@ -74,7 +80,7 @@ impl Dynamo {
         tokio::spawn(dynoxide::server::serve_on(listener, database));
         let client = reqwest::Client::builder().no_proxy().build()?;
         let events_table = events_table.to_owned();
-        Ok(Self(Arc::new(Inner { engine, client, events_table, state: Mutex::default(), changed })))
+        Ok(Self(Arc::new(Inner { engine, client, events_table, without_tokens, state: Mutex::default(), changed })))
     }
 
     /// The HTTP API that everyone uses.
@@ -175,6 +181,17 @@ fn metered(body: &[u8]) -> Bytes {
     }
 }
 
+/// The same request without the token that would make it idempotent.
+fn without_token(body: &Bytes) -> Bytes {
+    const BEGIN: &[u8] = b",\"ClientRequestToken\":\"";
+    let Some(from) = body.windows(BEGIN.len()).position(|part| part == BEGIN) else { return body.clone() };
+    let (before, rest) = body.split_at(from);
+    match rest.iter().skip(BEGIN.len()).position(|byte| *byte == b'"') {
+        Some(length) => [before, rest.get(BEGIN.len() + length + 1..).unwrap_or_default()].concat().into(),
+        None => body.clone(),
+    }
+}
+
 async fn forward(State(dynamo): State<Dynamo>, headers: HeaderMap, body: Bytes) -> Response {
     if body.len() > MAX_REQUEST_BYTES {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
@@ -186,6 +203,7 @@ async fn forward(State(dynamo): State<Dynamo>, headers: HeaderMap, body: Bytes) 
     let app = agent.split(' ').find_map(|part| part.strip_prefix("app/")).map(str::to_owned);
     dynamo.count(app.as_deref().unwrap_or("other"), &operation);
     let sent = if app.is_some() && METERED.contains(&operation.as_str()) { metered(&body) } else { body.clone() };
+    let sent = if dynamo.0.without_tokens { without_token(&sent) } else { sent };
     let mut request = dynamo.0.client.post(&dynamo.0.engine).body(sent);
     for (name, value) in &headers {
         if name != header::HOST && name != header::CONTENT_LENGTH {
@@ -271,6 +289,17 @@ mod tests {
             let consumed: Consumed = serde_json::from_value(answer).unwrap();
             assert_eq!(consumed.consumed_capacity.halves(), halves);
         }
+    }
+
+    #[test]
+    fn a_transaction_loses_its_token_and_nothing_else() {
+        let of = |body: &'static str| without_token(&Bytes::from_static(body.as_bytes()));
+        assert_eq!(
+            of(r#"{"TransactItems":[],"ClientRequestToken":"a-1","Return":1}"#),
+            r#"{"TransactItems":[],"Return":1}"#
+        );
+        assert_eq!(of(r#"{"TransactItems":[],"ClientRequestToken":"a-1"}"#), r#"{"TransactItems":[]}"#);
+        assert_eq!(of(r#"{"TransactItems":[]}"#), r#"{"TransactItems":[]}"#);
     }
 
     #[test]

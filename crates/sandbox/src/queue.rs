@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::journal::Journal;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -100,9 +100,45 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Each queue by itself: a long one is not searched for another's messages.
-    queues: BTreeMap<Name, BTreeMap<u64, Waiting>>,
+    queues: BTreeMap<Name, Line>,
     next_id: u64,
+}
+
+/// One queue. It may be a hundred thousand messages long, so nothing is searched for among them.
+#[derive(Debug, Default)]
+struct Line {
+    messages: BTreeMap<u64, Waiting>,
+    /// Those that can be received, now or later, by when.
+    ready: BTreeSet<(Timestamp, u64)>,
+    dead: usize,
+}
+
+impl Line {
+    fn put(&mut self, id: u64, message: Waiting) {
+        self.remove(id);
+        if message.is_ready() {
+            self.ready.insert((message.visible_at, id));
+        }
+        self.dead += usize::from(message.dead);
+        self.messages.insert(id, message);
+    }
+
+    fn remove(&mut self, id: u64) -> Option<Waiting> {
+        let message = self.messages.remove(&id)?;
+        self.ready.remove(&(message.visible_at, id));
+        self.dead -= usize::from(message.dead);
+        Some(message)
+    }
+
+    /// Takes the first message into a hand, if it can be received now.
+    fn take(&mut self, now: Timestamp) -> Option<Message> {
+        let (_, id) = self.ready.first().copied().filter(|(visible_at, _)| *visible_at <= now)?;
+        let message = self.remove(id)?;
+        let message = Waiting { in_flight: true, deliveries: message.deliveries + 1, ..message };
+        let taken = Message { id, body: message.body.clone(), deliveries: message.deliveries };
+        self.put(id, message);
+        Some(taken)
+    }
 }
 
 impl State {
@@ -117,37 +153,29 @@ impl State {
                     in_flight: false,
                     dead: false,
                 };
-                self.queues.entry(*queue).or_default().insert(*id, waiting);
+                self.queues.entry(*queue).or_default().put(*id, waiting);
             }
             Record::Deleted { id } => {
-                for messages in self.queues.values_mut() {
-                    messages.remove(id);
+                for line in self.queues.values_mut() {
+                    line.remove(*id);
                 }
             }
-            Record::Returned { id, deliveries, visible_at } => {
-                if let Some(message) = self.message(*id) {
-                    message.deliveries = *deliveries;
-                    message.visible_at = *visible_at;
-                    message.in_flight = false;
-                }
-            }
-            Record::Dead { id } => {
-                if let Some(message) = self.message(*id) {
-                    message.dead = true;
-                    message.in_flight = false;
-                }
-            }
+            Record::Returned { id, deliveries, visible_at } => self.change(*id, |message| Waiting {
+                deliveries: *deliveries,
+                visible_at: *visible_at,
+                in_flight: false,
+                ..message
+            }),
+            Record::Dead { id } => self.change(*id, |message| Waiting { dead: true, in_flight: false, ..message }),
         }
     }
-}
 
-impl State {
-    fn message(&mut self, id: u64) -> Option<&mut Waiting> {
-        self.queues.values_mut().find_map(|messages| messages.get_mut(&id))
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Waiting> {
-        self.queues.values().flat_map(BTreeMap::values)
+    fn change(&mut self, id: u64, change: impl Fn(Waiting) -> Waiting) {
+        for line in self.queues.values_mut() {
+            if let Some(message) = line.remove(id) {
+                line.put(id, change(message));
+            }
+        }
     }
 }
 
@@ -180,19 +208,12 @@ impl Queues {
         self.lock().next_id
     }
 
-    /// Receives up to `max` visible messages, oldest first.
+    /// Receives up to `max` visible messages, those first that were visible first.
     pub fn receive(&self, queue: Name, max: usize) -> Vec<Message> {
         let now = self.0.clock.now();
         let mut state = self.lock();
-        let messages = state.queues.entry(queue).or_default();
-        let visible = messages.iter_mut().filter(|(_, message)| message.is_visible(now)).take(max);
-        visible
-            .map(|(id, message)| {
-                message.in_flight = true;
-                message.deliveries += 1;
-                Message { id: *id, body: message.body.clone(), deliveries: message.deliveries }
-            })
-            .collect()
+        let line = state.queues.entry(queue).or_default();
+        std::iter::from_fn(|| line.take(now)).take(max).collect()
     }
 
     /// Deletes a message that was worked on.
@@ -211,20 +232,21 @@ impl Queues {
 
     /// When the next message becomes visible that is not yet.
     pub fn next_visible(&self) -> Option<Timestamp> {
-        self.lock().all().filter(|m| !m.in_flight && !m.dead).map(|m| m.visible_at).min()
+        let state = self.lock();
+        let first = state.queues.values().filter_map(|line| line.ready.first());
+        first.map(|(visible_at, _)| *visible_at).min()
     }
 
     /// Whether a message waits that can be received now.
     pub fn has_visible(&self) -> bool {
-        let now = self.0.clock.now();
-        self.lock().all().any(|message| message.is_visible(now))
+        self.next_visible().is_some_and(|at| at <= self.0.clock.now())
     }
 
     /// How many messages wait or are being worked on, and how many are kept aside.
     pub fn depth(&self) -> (usize, usize) {
         let state = self.lock();
-        let dead = state.all().filter(|message| message.dead).count();
-        (state.all().count() - dead, dead)
+        let dead = state.queues.values().map(|line| line.dead).sum();
+        (state.queues.values().map(|line| line.messages.len()).sum::<usize>() - dead, dead)
     }
 
     fn write(&self, record: &Record) -> anyhow::Result<()> {
@@ -244,8 +266,8 @@ fn at_once() -> Timestamp {
 }
 
 impl Waiting {
-    fn is_visible(&self, now: Timestamp) -> bool {
-        !self.in_flight && !self.dead && self.visible_at <= now
+    fn is_ready(&self) -> bool {
+        !self.in_flight && !self.dead
     }
 }
 

@@ -77,6 +77,11 @@ pub struct Options {
     pub workers: usize,
     /// How many charges a second a process sends on each channel; as many as come if absent.
     pub charges_per_second: Option<NonZeroU32>,
+    /// Whether it is to stand up to a hundred thousand customers at once: `PortOne`'s simulator has a thread of its own (as long as the process
+    /// lives), so that it notes when a charge comes however busy the rest is; and the tables' engine is not told the tokens of transactions,
+    /// for with each one it looks through all of the last ten minutes. Nothing is lost between the SDK and the tables here, so no transaction
+    /// is sent again.
+    pub is_rush: bool,
     /// Whether it runs no function by itself, for they run elsewhere: no schedule fires, and queues and stream keep what they get.
     /// `PortOne` sends no webhook before it is told where to.
     pub bare: bool,
@@ -96,6 +101,7 @@ impl Default for Options {
             read_timeout: portone::DEFAULT_READ_TIMEOUT,
             workers: WORKERS,
             charges_per_second: None,
+            is_rush: false,
             bare: false,
         }
     }
@@ -171,7 +177,8 @@ impl Stack {
         let (addresses, [api, portone_port, dynamodb_port, console_port, aws_port]) =
             listen(options.bind, options.ports).await?;
 
-        let dynamo = Dynamo::open(file("dynamodb.sqlite").as_deref(), &tables.events, changed.clone()).await?;
+        let dynamo =
+            Dynamo::open(file("dynamodb.sqlite").as_deref(), &tables.events, changed.clone(), options.is_rush).await?;
         serve(dynamodb_port, dynamo.router());
         let portone = PortOne::open(PortOneConfig {
             store_id: store_id.to_string(),
@@ -181,7 +188,11 @@ impl Stack {
             journal: file("portone.jsonl"),
             clock: clock.clone(),
         })?;
-        serve(portone_port, portone.router());
+        if options.is_rush {
+            serve_apart(portone_port, portone.router())?;
+        } else {
+            serve(portone_port, portone.router());
+        }
         let queues = queue::Queues::open(file("queues.jsonl").as_deref(), clock.clone(), changed.clone())?;
         let mailbox = Mailbox::open(file("mailbox.jsonl").as_deref(), clock.clone())?;
         let secrets = BTreeMap::from([
@@ -288,11 +299,27 @@ pub fn url(address: SocketAddr) -> String {
 }
 
 fn serve(listener: TcpListener, router: axum::Router) {
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!(%error, "a port is closed");
-        }
+    tokio::spawn(serve_on(listener, router));
+}
+
+fn serve_apart(listener: TcpListener, router: axum::Router) -> anyhow::Result<()> {
+    let listener = listener.into_std()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            match TcpListener::from_std(listener) {
+                Ok(listener) => serve_on(listener, router).await,
+                Err(error) => tracing::error!(%error, "a port is closed"),
+            }
+        });
     });
+    Ok(())
+}
+
+async fn serve_on(listener: TcpListener, router: axum::Router) {
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, "a port is closed");
+    }
 }
 
 /// Puts the events that a killed process had not mailed in line again; answers with how many subscriptions have been started so far.
@@ -378,7 +405,7 @@ impl Wiring {
         };
         Ok(Billing {
             store: self.store(app).await?,
-            gateway: PortOneGateway::new(&config, self.secret(app, API_SECRET_ID).await?).await?,
+            gateway: PortOneGateway::new(&config, self.secret(app, API_SECRET_ID).await?, async |_| ()).await?,
             clock: self.clock.clone(),
             telemetry: self.tally.clone(),
             settings: self.settings.clone(),

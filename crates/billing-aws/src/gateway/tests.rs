@@ -53,7 +53,7 @@ async fn gateway_at(base_url: String, secrets: &[&'static str]) -> PortOneGatewa
         charges_per_second: None,
     };
     let texts = Texts(Mutex::new(secrets.to_vec()), AtomicUsize::new(0));
-    PortOneGateway::new(&config, CachedSecret::new(texts, Ticking::default(), "b/api")).await.unwrap()
+    PortOneGateway::new(&config, CachedSecret::new(texts, Ticking::default(), "b/api"), async |_| ()).await.unwrap()
 }
 
 struct Order {

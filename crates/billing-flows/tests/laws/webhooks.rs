@@ -8,7 +8,7 @@ use billing_core::id::PaymentId;
 use billing_core::settlement::Charged;
 use billing_flows::FlowError;
 use billing_flows::fake::{AskFault, Behaviour, Charge};
-use billing_flows::ports::SeenStatus;
+use billing_flows::ports::{SeenStatus, Signal};
 use billing_flows::receive_webhook::{Hint, PaymentHint, Received, Webhook};
 
 fn requests(world: &World) -> u64 {
@@ -226,6 +226,29 @@ async fn a_pending_payment_is_paid_when_a_webhook_says_so() {
     world.gateway.approve_pending(&payment_id());
     assert_eq!(world.receive(&told(PaymentHint::Paid)).await.unwrap(), Received::Settled);
     world.assert_paid_once("decided on the third");
+}
+
+#[tokio::test]
+async fn an_attempts_end_is_counted_once_whoever_learns_it() {
+    let counted = |world: &World| -> Vec<(&'static str, i64)> {
+        let signals = world.telemetry.signals().into_iter().filter_map(|signal| match signal {
+            Signal::Charge { outcome, amount, .. } => Some((outcome, amount.minor())),
+            _ => None,
+        });
+        signals.collect()
+    };
+    let by_webhook = World::where_charges(Behaviour::UnknownButPaid);
+    by_webhook.collect().await.unwrap();
+    for _ in 0..2 {
+        by_webhook.billing.receive_webhook(&by_webhook.queue, &told(PaymentHint::Paid)).await.unwrap();
+    }
+    by_webhook.collect().await.unwrap();
+    let by_night = World::where_charges(Behaviour::UnknownButPaid);
+    by_night.collect().await.unwrap();
+    by_night.compare_the_first().await;
+    for world in [by_webhook, by_night] {
+        assert_eq!(counted(&world), [("unknown", 30_000), ("paid", 30_000)]);
+    }
 }
 
 #[tokio::test]

@@ -155,7 +155,7 @@ async fn json_that_stops_early_is_not_json() {
 
 fn impatient(base_url: &str) -> Client {
     let secret = ApiSecret::new(SECRET).unwrap();
-    Client::builder(secret).base_url(base_url).read_timeout(Duration::from_millis(50)).build().unwrap()
+    Client::builder().base_url(base_url).read_timeout(Duration::from_millis(50)).build().unwrap().with_secret(secret)
 }
 
 #[tokio::test]

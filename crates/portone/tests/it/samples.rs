@@ -10,12 +10,12 @@ pub(crate) const SECRET: &str = "sentinel-api-secret";
 pub(crate) const KEY: &str = "billing-key-sentinel";
 
 pub(crate) fn client(base_url: &str) -> Client {
-    Client::builder(ApiSecret::new(SECRET).unwrap()).base_url(base_url).build().unwrap()
+    Client::builder().base_url(base_url).build().unwrap().with_secret(ApiSecret::new(SECRET).unwrap())
 }
 
 pub(crate) fn store_client(base_url: &str) -> Client {
     let secret = ApiSecret::new(SECRET).unwrap();
-    Client::builder(secret).base_url(base_url).store_id(StoreId::new("store-1")).build().unwrap()
+    Client::builder().base_url(base_url).store_id(StoreId::new("store-1")).build().unwrap().with_secret(secret)
 }
 
 pub(crate) fn id() -> PaymentId {

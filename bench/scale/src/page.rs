@@ -1,0 +1,209 @@
+//! The tables of `docs/SCALE.md`: what was measured, and what the model says.
+#![expect(clippy::cast_precision_loss, reason = "figures for people")]
+
+use crate::measured::{Measured, Pass};
+use crate::{
+    CLOSED_WITHIN, COMPARED_WITHIN, NEW_TABLE_WRITES, Stack, WEBHOOKS, closed, compared, sandbox_requests, thousands,
+};
+use std::fmt::Write;
+
+/// A table of the page: it stands between `<!-- name -->` and `<!-- /name -->`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// It, in Markdown.
+    pub text: String,
+}
+
+/// All tables.
+#[must_use]
+pub fn tables(all: &[Measured]) -> Vec<Table> {
+    vec![
+        Table { name: "measured", text: measured(all) },
+        Table { name: "passes", text: passes(all) },
+        Table { name: "parts", text: parts() },
+        Table { name: "model", text: model() },
+        Table { name: "waiting", text: waiting() },
+    ]
+}
+
+/// The page with these tables in their places; an error names the one that has none.
+pub fn written(page: &str, tables: &[Table]) -> Result<String, String> {
+    let mut page = page.to_owned();
+    for Table { name, text } in tables {
+        let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+        let parts = page.split_once(&begin).and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1)));
+        let (before, after) = parts.ok_or_else(|| format!("the page has no place for the table {name:?}"))?;
+        page = format!("{before}{begin}\n{text}\n{end}{after}");
+    }
+    Ok(page)
+}
+
+fn row(text: &mut String, cells: &[String]) {
+    writeln!(text, "| {} |", cells.join(" | ")).unwrap_or_default();
+}
+
+/// The first line of a table and the one below it. A name that begins with `>` is that of a column of figures.
+fn head(names: &[&str]) -> String {
+    let mut text = String::new();
+    row(&mut text, &names.iter().map(|name| name.trim_start_matches('>').to_owned()).collect::<Vec<_>>());
+    let line = |name: &&str| if name.starts_with('>') { "---:" } else { "---" }.to_owned();
+    row(&mut text, &names.iter().map(line).collect::<Vec<_>>());
+    text
+}
+
+fn seconds(ms: u64) -> String {
+    format!("{:.1} s", ms as f64 / 1e3)
+}
+
+fn measured(all: &[Measured]) -> String {
+    let mut text = head(&[
+        ">customers",
+        ">allowance",
+        ">workers",
+        ">last charge",
+        ">expected",
+        ">of the allowance used",
+        ">most in any second",
+        ">all at rest",
+        ">deepest queue",
+        ">handed over, a second",
+        ">webhooks early",
+        ">requests each",
+        ">expected",
+        ">memory of all",
+    ]);
+    for it in all {
+        let is_short = it.customers < 1_000;
+        row(
+            &mut text,
+            &[
+                thousands(f64::from(it.customers)),
+                thousands(f64::from(it.allowance)),
+                it.workers.to_string(),
+                seconds(it.charged_ms),
+                format!("{:.1} s", it.stack().expected().charged),
+                it.used_percent.map_or_else(String::new, |percent| format!("{percent} %")),
+                it.most_in_a_second.to_string(),
+                seconds(it.rested_ms),
+                thousands(it.deepest() as f64),
+                if is_short { String::new() } else { thousands(it.handed_over()) },
+                format!("{:.0} %", it.early() * 1e2),
+                format!("{:.2}", it.requests_each()),
+                if is_short { String::new() } else { format!("{:.2}", sandbox_requests(it.early())) },
+                format!("{} MB", it.peak_memory_kib / 1024),
+            ],
+        );
+    }
+    text
+}
+
+fn passes(all: &[Measured]) -> String {
+    let mut text = head(&[">customers", ">nightly comparison", ">more memory", ">closing", ">more memory"]);
+    let memory = |pass: Pass| format!("{} MB", pass.memory_kib / 1024);
+    for it in all.iter().filter(|it| it.is_bound_by_the_allowance()) {
+        row(
+            &mut text,
+            &[
+                thousands(f64::from(it.customers)),
+                seconds(it.compared.ms),
+                memory(it.compared),
+                seconds(it.closed.ms),
+                memory(it.closed),
+            ],
+        );
+    }
+    text
+}
+
+fn parts() -> String {
+    let mut text = head(&["part", ">lets through, a second", "which are", "moved by"]);
+    for limit in Stack::of_the_template(1e6).limits() {
+        let rate = format!("{} {}", thousands(limit.rate), limit.of.name());
+        row(&mut text, &[limit.what.to_owned(), rate, limit.from, limit.moved_by.to_owned()]);
+    }
+    text
+}
+
+fn model() -> String {
+    let names =
+        [">customers", ">allowance", ">workers", ">mails a second", ">last charge", ">last mail", "charges bound by"];
+    let mut text = head(&names);
+    for customers in [1e4, 1e5, 1e6, 1e7] {
+        for (allowance, workers, mails, table_writes, notifiers) in [
+            (40.0, 4.0, 14.0, NEW_TABLE_WRITES, 4.0),
+            (100.0, 20.0, 100.0, NEW_TABLE_WRITES, 4.0),
+            (300.0, 60.0, 300.0, NEW_TABLE_WRITES, 4.0),
+            (1_000.0, 200.0, 1_000.0, 10_000.0, 12.0),
+        ] {
+            let webhooks = f64::max(allowance, WEBHOOKS);
+            let template = Stack::of_the_template(customers);
+            let stack = Stack { allowance, workers, mails, notifiers, webhooks, table_writes, ..template };
+            let expected = stack.expected();
+            row(
+                &mut text,
+                &[
+                    thousands(customers),
+                    thousands(allowance),
+                    thousands(workers),
+                    thousands(mails),
+                    time(expected.charged),
+                    time(expected.mailed),
+                    expected.bound.what.to_owned(),
+                ],
+            );
+        }
+    }
+    text
+}
+
+fn waiting() -> String {
+    let mut text = head(&[">payments", ">nightly comparison", ">closing"]);
+    let within = |seconds: f64, limit: f64| {
+        let verdict = if seconds > limit { ": does not finish" } else { "" };
+        format!("{}{verdict}", time(seconds))
+    };
+    for payments in [1e5, 1e6, 2e6, 5e6, 1e7] {
+        let (night, month) = (within(compared(payments), COMPARED_WITHIN), within(closed(payments), CLOSED_WITHIN));
+        row(&mut text, &[thousands(payments), night, month]);
+    }
+    text
+}
+
+fn time(seconds: f64) -> String {
+    let minutes = seconds / 60.0;
+    if minutes < 2.0 {
+        format!("{seconds:.0} s")
+    } else if minutes < 120.0 {
+        format!("{minutes:.0} min")
+    } else {
+        format!("{:.1} h", minutes / 60.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_written_into_its_place_and_nothing_else_is_touched() {
+        let page = "a\n<!-- one -->\nold\n<!-- /one -->\nb\n";
+        let tables = [Table { name: "one", text: "| new |\n".to_owned() }];
+        let once = written(page, &tables).unwrap();
+        assert_eq!(once, "a\n<!-- one -->\n\n| new |\n\n<!-- /one -->\nb\n");
+        assert_eq!(written(&once, &tables).unwrap(), once);
+    }
+
+    #[test]
+    fn a_table_without_a_place_is_an_error() {
+        let tables = [Table { name: "one", text: String::new() }];
+        assert!(written("a\n<!-- one -->\nno end", &tables).is_err());
+        assert!(written("a", &tables).is_err());
+    }
+
+    #[test]
+    fn numbers_are_written_by_thousands() {
+        assert_eq!(["1", "999", "1,000", "10,000,000"], [1.0, 999.0, 1e3, 1e7].map(thousands));
+    }
+}
