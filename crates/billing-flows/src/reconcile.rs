@@ -22,7 +22,7 @@ use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How many questions are asked at once. `PortOne` states no limit for reads; this is far below the worker's charges.
+/// How many questions each shard of the hourly pass, and each slice of the nightly one, asks at once. `PortOne` states no limit for reads; this is far below the worker's charges.
 pub(crate) const ASKS_AT_ONCE: usize = 8;
 
 /// How many slices of a span are compared at once, each by listings and questions of its own.
