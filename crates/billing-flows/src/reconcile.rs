@@ -22,7 +22,8 @@ use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How many questions each shard of the hourly pass, and each slice of the nightly one, asks at once. `PortOne` states no limit for reads; this is far below the worker's charges.
+/// How many questions each shard of the hourly pass, and each slice of the nightly one, asks at once. `PortOne` states no limit
+/// for reads; this is far below the worker's charges.
 pub(crate) const ASKS_AT_ONCE: usize = 8;
 
 /// How many slices of a span are compared at once, each by listings and questions of its own.
@@ -449,7 +450,10 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         let back = first.start().checked_sub(jiff::Span::new().months(MONTHS_BACK));
         let mut month = back.map_or(first, Period::starting);
         while month <= last {
-            let shards = (0..BOOKS_SHARDS).map(|shard| self.first_lines(month, shard, from, slice.until));
+            // A slice has to end after it begins.
+            let has_an_end = |last: Timestamp| last > from;
+            let shards =
+                (0..BOOKS_SHARDS).map(|shard| self.lines_of_shard(month, shard, from, slice.until, has_an_end));
             for (lines, told_until) in futures::future::try_join_all(shards).await? {
                 slice.ours.extend(lines.into_iter().map(|line| (line.payment_id.clone(), line)));
                 slice.until = slice.until.min(told_until);
@@ -460,13 +464,15 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         Ok(slice)
     }
 
-    /// The first lines of a shard that changed in `[from, until)`, and up to when they are all of them.
-    async fn first_lines(
+    /// The lines of a shard that changed in `[from, until)`, oldest first, and up to when they are all there are: to the end, or page by page
+    /// until `is_enough` says so of the last one's moment, which may be that of more lines.
+    async fn lines_of_shard(
         &self,
         month: Period,
         shard: u8,
         from: Timestamp,
         until: Timestamp,
+        is_enough: impl Fn(Timestamp) -> bool + Send,
     ) -> Result<(Vec<BookLine>, Timestamp), FlowError> {
         let mut found: Vec<BookLine> = Vec::new();
         let mut after: Option<Cursor> = None;
@@ -477,8 +483,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
             if after.is_none() {
                 return Ok((found, until));
             }
-            // Its last moment may be that of more lines; and a slice has to end after it begins.
-            if let Some(last) = found.last().map(|line| line.updated_at).filter(|last| *last > from) {
+            if let Some(last) = found.last().map(|line| line.updated_at).filter(|last| is_enough(*last)) {
                 return Ok((found, last));
             }
         }
@@ -491,28 +496,9 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         from: Timestamp,
         until: Timestamp,
     ) -> Result<BTreeMap<PaymentId, BookLine>, FlowError> {
-        let shards = (0..BOOKS_SHARDS).map(|shard| self.lines_of_shard(month, shard, from, until));
+        let shards = (0..BOOKS_SHARDS).map(|shard| self.lines_of_shard(month, shard, from, until, |_| false));
         let shards = futures::future::try_join_all(shards).await?;
-        Ok(shards.into_iter().flatten().map(|line| (line.payment_id.clone(), line)).collect())
-    }
-
-    async fn lines_of_shard(
-        &self,
-        month: Period,
-        shard: u8,
-        from: Timestamp,
-        until: Timestamp,
-    ) -> Result<Vec<BookLine>, FlowError> {
-        let mut found = Vec::new();
-        let mut after: Option<Cursor> = None;
-        loop {
-            let page = self.store.book_lines(month, shard, from, until, after.as_ref()).await?;
-            found.extend(page.items);
-            after = page.next;
-            if after.is_none() {
-                return Ok(found);
-            }
-        }
+        Ok(shards.into_iter().flat_map(|(lines, _)| lines).map(|line| (line.payment_id.clone(), line)).collect())
     }
 
     /// Our invoices of the span that were not compared yet: those that are paid; and those that nobody asks about any more, because their
