@@ -130,6 +130,17 @@ fn every_crate_obeys_the_workspaces_lints() {
 }
 
 #[test]
+fn a_release_build_has_no_line_that_could_hold_a_whole_event() {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).expect("the manifest");
+    let tracing = manifest.lines().find(|line| line.starts_with("tracing = ")).expect("tracing");
+    assert!(tracing.contains("\"release_max_level_info\""), "{tracing}");
+    // The feature is every build's that has one crate which asks for it.
+    for lambda in LAMBDAS.into_iter().chain(["billing-aws"]) {
+        assert!(dependencies()[lambda].contains("tracing"), "{lambda} does not depend on tracing");
+    }
+}
+
+#[test]
 fn no_random_number_and_no_clock_is_within_reach_of_an_identity() {
     for room in ["billing-core", "billing-flows", "portone"] {
         let dependencies = &dependencies()[room];

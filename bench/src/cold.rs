@@ -33,6 +33,7 @@ pub(crate) async fn measure(kind: Kind, share_of_mb: Option<u32>, count: usize) 
             first_us: Vec::new(),
             peak_kib: Vec::new(),
             processor_us: Vec::new(),
+            first_processor_us: Vec::new(),
         };
         sides.push((world, events, none));
     }
@@ -41,13 +42,16 @@ pub(crate) async fn measure(kind: Kind, share_of_mb: Option<u32>, count: usize) 
             let program = program(cold.side, kind, &world.environment, share.as_ref());
             let Event { event, right } = events.pop().unwrap();
             let mut function = Function::launch(&program).await;
+            let started = function.processor_time();
             let (answer, first) = function.timed(event).await;
             assert!(right.is(&answer), "{} {kind:?}: {answer}", cold.side);
             if number > 0 {
                 cold.init_us.push(micros(function.init));
                 cold.first_us.push(micros(first));
                 cold.peak_kib.push(function.memory().1);
-                cold.processor_us.push(micros(function.processor_time()));
+                let processor = function.processor_time();
+                cold.processor_us.push(micros(processor));
+                cold.first_processor_us.push(micros(processor.saturating_sub(started)));
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::side::{Kind, MEMORY, Side, logs, node, size};
 use crate::{clock, cold, machine, plot, table, warm};
 use billing_core::calendar;
 use clap::{Args, ValueEnum};
+use scale::page::{Table, written};
 use std::path::PathBuf;
 
 /// The memories, in MB, at whose share of a processor starts are measured, too.
@@ -22,7 +23,7 @@ pub(crate) struct Settings {
     /// Cold starts of each function at each share of a processor; 0 for nothing at a share
     #[arg(long, default_value_t = 10)]
     shared: usize,
-    /// Rounds of warm invocations
+    /// Rounds of warm invocations, of which the later half is told as warm; twice as many of webhooks with news, half as many of batches
     #[arg(long, default_value_t = 20)]
     rounds: usize,
     /// Invocations in a round; of what takes little time, five times as many
@@ -50,6 +51,9 @@ pub(crate) struct Files {
     /// The directory of the plots
     #[arg(long, default_value = "docs/performance")]
     plots: PathBuf,
+    /// The page that the table is written into
+    #[arg(long, default_value = "docs/PERFORMANCE.md")]
+    page: PathBuf,
 }
 
 impl Files {
@@ -63,7 +67,7 @@ impl Files {
 /// Why nothing can be measured here and now.
 fn hindrance() -> Option<&'static str> {
     let now = clock::now();
-    // It takes a quarter of an hour.
+    // It takes twenty minutes.
     if calendar::banks_are_down(now) || calendar::banks_are_down(now + jiff::SignedDuration::from_mins(30)) {
         return Some("banks are down in Seoul, or soon will be, and nothing is charged then");
     }
@@ -97,9 +101,9 @@ async fn starts(settings: &Settings, shares: &[u32]) -> Vec<Cold> {
 async fn invocations(settings: &Settings, shares: &[u32]) -> Vec<Warm> {
     let mut all = Vec::new();
     for case in Case::ALL {
-        let count = settings.invocations * case.weight();
-        eprintln!("{}: {} invocations", case.name(), settings.rounds * count);
-        all.append(&mut warm::measure(case, None, settings.rounds, count).await);
+        let (rounds, count) = (case.rounds(settings.rounds), settings.invocations * case.weight());
+        eprintln!("{}: {} invocations", case.name(), rounds * count);
+        all.append(&mut warm::measure(case, None, rounds, count).await);
         if shares.contains(&MEMORY) {
             eprintln!("{} at the share of {MEMORY} MB", case.name());
             all.append(&mut warm::measure(case, Some(MEMORY), 2, settings.invocations).await);
@@ -117,7 +121,7 @@ fn difference(old: &Results, machine: &Machine, packages: &[Package]) -> Option<
     (old.packages != packages).then_some("of packages of other sizes, so of other functions")
 }
 
-/// Measures both sides. `false` if what was to be measured alone cannot stand beside the rest.
+/// Measures both sides. `false` if a goal is missed that was met before, or if what was to be measured alone cannot stand beside the rest.
 pub(crate) async fn run(settings: &Settings) -> bool {
     if let Some(why) = hindrance() {
         println!("SKIPPED: the comparison with Node; {why}");
@@ -153,23 +157,31 @@ pub(crate) async fn run(settings: &Settings) -> bool {
     let file = &settings.files.results;
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(file, serde_json::to_string(&results).unwrap() + "\n").unwrap();
-    show(&settings.files);
-    true
+    show(&settings.files)
 }
 
-/// Shows what was measured.
-pub(crate) fn show(files: &Files) {
+fn of_page(results: &Results, prices: &Prices) -> [Table; 1] {
+    [Table { name: "compare", text: table::text(results, prices) }]
+}
+
+/// Shows what was measured. `false` if a goal is missed that was met before.
+pub(crate) fn show(files: &Files) -> bool {
     let results = files.read();
     let prices = Prices::read();
-    println!("{}", table::text(&results, &prices));
+    let tables = of_page(&results, &prices);
+    println!("{}", tables[0].text);
+    let page = std::fs::read_to_string(&files.page).unwrap();
+    std::fs::write(&files.page, written(&page, &tables).unwrap()).unwrap();
     std::fs::create_dir_all(&files.plots).unwrap();
     plot::ratios(&table::rows(&results, &prices), &files.plots.join("ratios.svg"));
     plot::cold_starts(&results, &files.plots.join("cold-starts.svg"));
+    table::missed(&results, &prices).new.is_empty()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lambda_tests::sandbox::root;
 
     fn package(zip_bytes: u64) -> Vec<Package> {
         vec![Package { side: Side::Rust, kind: Kind::Worker, zip_bytes, loaded_bytes: 1 }]
@@ -183,5 +195,30 @@ mod tests {
         assert!(difference(&old, &busier, &package(2)).is_some());
         let newer = Machine { rustc: "rustc 9.99.0".to_owned(), ..machine::this() };
         assert!(difference(&old, &newer, &package(1)).is_some());
+    }
+
+    fn committed() -> (Results, Prices) {
+        let text = std::fs::read_to_string(root().join("bench/results/compare.json")).unwrap();
+        (serde_json::from_str(&text).unwrap(), Prices::read())
+    }
+
+    #[test]
+    fn the_page_has_the_committed_figures() {
+        let (results, prices) = committed();
+        let page = std::fs::read_to_string(root().join("docs/PERFORMANCE.md")).unwrap();
+        let now = written(&page, &of_page(&results, &prices)).unwrap();
+        assert!(page == now, "docs/PERFORMANCE.md is not what `cargo run --package bench -- show` writes");
+    }
+
+    #[test]
+    fn a_goal_that_was_met_and_is_missed_is_told_and_those_that_are_known_as_missed_are_not() {
+        let (mut results, prices) = committed();
+        assert_eq!(table::missed(&results, &prices).new, [""; 0]);
+        for cold in results.cold.iter_mut().filter(|cold| cold.side == Side::Rust && cold.kind == Kind::Worker) {
+            cold.init_us.fill(60_000_000);
+        }
+        let new = table::missed(&results, &prices).new;
+        assert!(new.iter().any(|goal| goal.starts_with("worker, cold start, median")), "{new:?}");
+        assert!(new.iter().any(|goal| goal.starts_with("worker, init")), "{new:?}");
     }
 }

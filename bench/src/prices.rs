@@ -3,10 +3,6 @@
 use lambda_tests::sandbox::root;
 use serde::Deserialize;
 
-/// How many of all invocations find no process that waits for them. It is small where there is work all the time, and near all where there is
-/// hardly any; what a cold start costs is told beside the total, so that any other share can be reckoned.
-pub(crate) const COLD_SHARE: f64 = 0.01;
-
 /// The prices that are needed.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Prices {
@@ -21,9 +17,10 @@ struct Lambda {
     million_requests: f64,
 }
 
-/// In milliseconds.
+/// In milliseconds, but for the share.
 #[derive(Debug, Deserialize)]
 struct Assumed {
+    start_share: f64,
     #[serde(rename = "dynamodb_ms")]
     dynamodb: u32,
     #[serde(rename = "portone_charge_ms")]
@@ -47,28 +44,25 @@ impl Prices {
         toml::from_str(&text).unwrap()
     }
 
+    /// How many of all invocations find no process that waits for them. It is small where there is work all the time, and near all where there is
+    /// hardly any; what a cold start costs is told beside the total, so that any other share can be reckoned.
+    pub(crate) fn cold_share(&self) -> f64 {
+        self.assumed.start_share
+    }
+
     /// How long a function waits on AWS for so many requests to `DynamoDB`, reads and charges at `PortOne`, one after the other. In
     /// milliseconds.
     pub(crate) fn waiting(&self, (requests, reads, charges): (u32, u32, u32)) -> u32 {
-        let Assumed { dynamodb, charge, read } = self.assumed;
+        let Assumed { dynamodb, charge, read, .. } = self.assumed;
         requests * dynamodb + reads * read + charges * charge
     }
 
-    /// Of a function of `memory` MB whose warm invocations took so long, each of which waits for `waiting` ms besides, and of which
-    /// [`COLD_SHARE`] begin with a start (in microseconds) and take as long as a first one. Each is charged by the millisecond begun.
-    pub(crate) fn per_million(
-        &self,
-        memory: u32,
-        warm_us: &[u64],
-        waiting: u32,
-        start_us: u64,
-        first_us: u64,
-    ) -> PerMillion {
-        let ms = |us: u64| f64::from(u32::try_from(us.div_ceil(1000)).unwrap()) + f64::from(waiting);
-        let warm = warm_us.iter().map(|us| ms(*us)).sum::<f64>() / f64::from(u32::try_from(warm_us.len()).unwrap());
-        let first = ms(start_us + first_us);
+    /// Of a function of `memory` MB whose invocations take so long, in milliseconds, warm ones and the [share](Self::cold_share) that begin with a start.
+    /// Each is charged by the millisecond begun.
+    pub(crate) fn per_million(&self, memory: u32, warm_ms: f64, cold_ms: f64) -> PerMillion {
+        let (warm, first) = (warm_ms.ceil(), cold_ms.ceil());
         let per_ms = f64::from(memory) / 1024.0 / 1000.0 * self.lambda.gb_second * 1e6;
-        let cold = COLD_SHARE * (first - warm) * per_ms;
+        let cold = self.cold_share() * (first - warm) * per_ms;
         PerMillion { total: self.lambda.million_requests + warm * per_ms + cold, cold }
     }
 }
@@ -79,29 +73,28 @@ mod tests {
 
     fn prices() -> Prices {
         let text = "as_of = 'today'\n[lambda]\ngb_second = 0.00001\nmillion_requests = 0.2\n[assumed]\ndynamodb_ms = 5\n\
-                    portone_charge_ms = 1500\nportone_read_ms = 150";
+                    portone_charge_ms = 1500\nportone_read_ms = 150\nstart_share = 0.01";
         toml::from_str(text).unwrap()
     }
 
     #[test]
     fn a_million_is_charged_by_the_millisecond_begun() {
         // 100 ms of a gigabyte, a million times, are 100,000 GB-seconds.
-        let cost = prices().per_million(1024, &[99_001, 100_000], 0, 0, 100_000);
+        let cost = prices().per_million(1024, 99.001, 100.0);
         assert!((cost.total - 1.2).abs() < 1e-9, "{cost:?}");
         assert!(cost.cold.abs() < 1e-9, "{cost:?}");
     }
 
     #[test]
     fn a_cold_start_adds_its_share() {
-        let cost = prices().per_million(1024, &[100_000], 0, 900_000, 100_000);
+        let cost = prices().per_million(1024, 100.0, 1_000.0);
         assert!((cost.cold - 0.01 * 9.0).abs() < 1e-9, "{cost:?}");
         assert!((cost.total - 1.29).abs() < 1e-9, "{cost:?}");
     }
 
     #[test]
-    fn what_is_waited_for_is_charged_for() {
+    fn what_is_waited_for_is_reckoned_one_after_the_other() {
         assert_eq!(prices().waiting((3, 1, 0)), 165);
-        let cost = prices().per_million(1024, &[1_000], 99, 0, 1_000);
-        assert!((cost.total - 1.2).abs() < 1e-9, "{cost:?}");
+        assert_eq!(prices().waiting((4, 0, 1)), 1_520);
     }
 }

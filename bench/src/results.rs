@@ -2,7 +2,9 @@
 
 use crate::case::Case;
 use crate::side::{Kind, Side};
+use crate::statistics::number;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// Everything that was measured.
 #[derive(Debug, Serialize, Deserialize)]
@@ -50,6 +52,8 @@ pub(crate) struct Cold {
     pub(crate) peak_kib: Vec<u64>,
     /// The processor time of all of it, each.
     pub(crate) processor_us: Vec<u64>,
+    /// The processor time of the first answer alone, each.
+    pub(crate) first_processor_us: Vec<u64>,
 }
 
 /// A process that was given event after event.
@@ -75,9 +79,34 @@ impl Cold {
 }
 
 impl Warm {
-    /// All invocations.
-    pub(crate) fn us(&self) -> Vec<u64> {
-        self.rounds_us.concat()
+    /// The later half of its rounds: before that V8 may still compile.
+    pub(crate) fn steady(&self) -> Range<usize> {
+        self.rounds_us.len() / 2..self.rounds_us.len()
+    }
+
+    /// The invocations of some rounds.
+    pub(crate) fn us(&self, rounds: Range<usize>) -> Vec<u64> {
+        self.rounds_us[rounds].concat()
+    }
+
+    /// The processor time of an invocation of some rounds, in milliseconds.
+    pub(crate) fn processor_ms(&self, rounds: Range<usize>) -> f64 {
+        let used = self.processor_us[rounds.clone()].iter().sum();
+        number(used) / 1e3 / number(self.us(rounds).len() as u64)
+    }
+
+    /// The processor time of the last quarter of the rounds beside that of the quarter before: 1 where nothing changes any more. `None` of fewer
+    /// than four rounds.
+    pub(crate) fn drift(&self) -> Option<f64> {
+        let (all, quarter) = (self.rounds_us.len(), self.rounds_us.len() / 4);
+        let of = |end: usize| self.processor_ms(end - quarter..end);
+        (quarter > 0).then(|| of(all) / of(all - quarter))
+    }
+
+    /// Which invocations of the process were measured, from and to: as many as a round has were left out before.
+    pub(crate) fn numbers(&self) -> (usize, usize) {
+        let round = self.rounds_us[0].len();
+        (round + 1, round * (self.rounds_us.len() + 1))
     }
 }
 
@@ -92,5 +121,36 @@ impl Results {
 
     pub(crate) fn warm(&self, side: Side, case: Case, share_of_mb: Option<u32>) -> Option<&Warm> {
         self.warm.iter().find(|warm| (warm.side, warm.case, warm.share_of_mb) == (side, case, share_of_mb))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warm(processor_us: [u64; 8]) -> Warm {
+        Warm {
+            side: Side::Node,
+            case: Case::Forged,
+            share_of_mb: None,
+            rounds_us: processor_us.iter().map(|us| vec![*us; 10]).collect(),
+            processor_us: processor_us.to_vec(),
+            peak_kib: 0,
+        }
+    }
+
+    #[test]
+    fn what_is_told_as_warm_is_the_later_half() {
+        let warm = warm([90_000, 80_000, 70_000, 60_000, 20_000, 20_000, 20_000, 20_000]);
+        assert_eq!(warm.us(warm.steady()), [20_000; 40]);
+        assert!((warm.processor_ms(warm.steady()) - 2.0).abs() < 1e-9);
+        assert_eq!(warm.numbers(), (11, 90));
+    }
+
+    #[test]
+    fn a_process_that_becomes_faster_still_is_told_by_its_drift() {
+        let of = |last: u64| warm([9, 9, 9, 9, 1_000, 1_000, last, last]).drift().unwrap();
+        assert!((of(1_000) - 1.0).abs() < 1e-9);
+        assert!((of(800) - 0.8).abs() < 1e-9);
     }
 }

@@ -13,6 +13,11 @@ const WHOLE: u32 = 1769;
 /// The kernel gives no less than this in a period.
 const LEAST: u32 = 1_000;
 
+/// The part of a processor that comes with a memory in MB.
+pub(crate) fn part(memory: u32) -> f64 {
+    (f64::from(memory) / f64::from(WHOLE)).min(1.0)
+}
+
 /// A control group which processes can be put into. Taken away when it is dropped; they must have ended.
 #[derive(Debug)]
 pub(crate) struct Share {

@@ -37,7 +37,8 @@ impl Running {
     }
 }
 
-/// Rounds of so many invocations each, one more at the beginning than is told of: a runtime that compiles as it goes shall have done so.
+/// Rounds of so many invocations each, one more at the beginning than is told of, for it opens connections. A runtime that compiles as it goes
+/// has not done so by then: see [`Warm::steady`].
 pub(crate) async fn measure(case: Case, share_of_mb: Option<u32>, rounds: usize, count: usize) -> Vec<Warm> {
     let share = share_of_mb.map(|memory| Share::of(memory).unwrap());
     let mut sides = Vec::new();

@@ -27,6 +27,7 @@ REGION = "ap-northeast-2"
 ACCOUNT = "000000000000"
 STACK = "billing-test"
 DOMAIN = "sivera.example"
+BUCKET = "packages"
 
 # What the emulator takes for the account's own keys: they may do everything.
 OWN_KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
@@ -192,6 +193,22 @@ class Cloud(Process):
                     found = iam.get_role_policy(RoleName=role["RoleName"], PolicyName=policy)
                     yield logical(role["RoleName"]), role["RoleName"], policy, found["PolicyDocument"]
 
+    def user(self, name, *policies):
+        """The keys of somebody who may do what these policies allow, and nothing else."""
+        iam = self.client("iam")
+        iam.create_user(UserName=name)
+        for policy in policies:
+            iam.attach_user_policy(UserName=name, PolicyArn=policy)
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        return Credentials(key["AccessKeyId"], key["SecretAccessKey"])
+
+    def operate(self, target, **variables):
+        """What an operator types: `make stop`, with credentials of the account, in a shell whose default region is another."""
+        keep = {name: os.environ[name] for name in ("PATH", "HOME", "CARGO_TARGET_DIR") if name in os.environ}
+        shell = keep | OWN_KEYS | {"AWS_ENDPOINT_URL": self.url, "AWS_DEFAULT_REGION": "us-east-1", "NO_PROXY": "127.0.0.1"}
+        words = [f"{name}={value}" for name, value in variables.items()]
+        subprocess.run(["make", "--silent", target, *words], cwd=ROOT, env=shell, check=True)
+
     def stop(self):
         super().stop()
         self.mailbox.server.stop()
@@ -210,18 +227,17 @@ def without_metric_math(template):
 
 def packaged(s3, template):
     """What `sam deploy` does to a template before it sends it: what it names of this directory is put into a bucket."""
-    bucket = "packages"
-    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
 
     def function(found):
         key = found[1].replace("/", "-")
-        s3.upload_file(ROOT / found[1], bucket, key)
-        return f"CodeUri: s3://{bucket}/{key}"
+        s3.upload_file(ROOT / found[1], BUCKET, key)
+        return f"CodeUri: s3://{BUCKET}/{key}"
 
     def nested(found):
         key = found[1].replace("/", "-")
-        s3.put_object(Bucket=bucket, Key=key, Body=without_metric_math((ROOT / found[1]).read_text()).encode())
-        return f"TemplateURL: https://s3.amazonaws.com/{bucket}/{key}"
+        s3.put_object(Bucket=BUCKET, Key=key, Body=without_metric_math((ROOT / found[1]).read_text()).encode())
+        return f"TemplateURL: https://s3.amazonaws.com/{BUCKET}/{key}"
 
     # The emulator's `Ref` of a secret is its name; AWS's is its ARN, as this attribute is of both.
     template = re.sub(r"!Ref (PortOneApiSecret|PortOneWebhookSecret|CheckoutSecret)\b", r"!GetAtt \1.Id", template)
@@ -237,7 +253,10 @@ class Stack:
 
     def __init__(self, cloud, portone, change=lambda template: template):
         self.cloud = cloud
-        template = packaged(cloud.client("s3"), change((ROOT / "template.yaml").read_text()))
+        s3 = cloud.client("s3")
+        template = packaged(s3, change((ROOT / "template.yaml").read_text()))
+        # As `sam deploy` does: CloudFormation takes no more than 51,200 bytes in the call itself.
+        s3.put_object(Bucket=BUCKET, Key="template", Body=template.encode())
         parameters = {
             "PortOneStoreId": portone.ready["storeId"],
             "PortOneMode": "test",
@@ -257,7 +276,7 @@ class Stack:
         cloud.client("sesv2").create_email_identity(EmailIdentity=DOMAIN)
         formation = cloud.client("cloudformation")
         formation.create_stack(
-            StackName=STACK, TemplateBody=template, Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+            StackName=STACK, TemplateURL=f"https://s3.amazonaws.com/{BUCKET}/template", Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         )
 
@@ -279,6 +298,8 @@ class Stack:
         api = re.search(r"https://(\w+)\.execute-api", self.outputs["ApiUrl"])[1]
         # The emulator's address of an API, for hosts whose resolver does not know `*.localhost`.
         self.url = f"{cloud.url}/_aws/execute-api/{api}/$default"
+        self.backend = cloud.user("backend", self.outputs["BackendPolicyArn"])
+        self.stranger = cloud.user("stranger")
 
     def invoke(self, function, event):
         """As EventBridge Scheduler does, but waits for the answer."""
@@ -290,18 +311,25 @@ class Stack:
     def time_limit(self, function, seconds):
         self.cloud.client("lambda").update_function_configuration(FunctionName=f"{STACK}-{function}", Timeout=seconds)
 
-    def call(self, method, path, body=None, **headers):
-        """A call of the customer's own backend, signed with IAM."""
+    def call(self, method, path, body=None, by=None, **headers):
+        """A call of the customer's own backend, or of whoever it is `by`, signed with IAM."""
         data = b"" if body is None else json.dumps(body).encode()
         url = self.url + path
         request = AWSRequest(method, url, data=data, headers={"content-type": "application/json"} | headers)
-        SigV4Auth(Credentials("test", "test"), "execute-api", REGION).add_auth(request)
+        SigV4Auth(by or self.backend, "execute-api", REGION).add_auth(request)
         return http(method, url, data or None, dict(request.headers))
 
     def rows(self, table):
         plain = TypeDeserializer().deserialize
         found = self.cloud.client("dynamodb").scan(TableName=f"{STACK}-{table}", ConsistentRead=True)["Items"]
         return [{name: plain(value) for name, value in row.items()} for row in found]
+
+    def hide_for(self, queue, seconds):
+        """For so long a message is in somebody's hands before it comes back. Answers with the queue's address."""
+        sqs = self.cloud.client("sqs")
+        url = sqs.get_queue_url(QueueName=f"{STACK}-{queue}")["QueueUrl"]
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": str(seconds)})
+        return url
 
     def waiting(self, queue):
         """How many messages a queue holds, seen and unseen."""

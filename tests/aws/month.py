@@ -14,6 +14,11 @@ What the emulator, ministack 1.5, does not do, so that it is not tried here:
 - `Ref` of a secret is its name there, not its ARN; a number that comes from a parameter is text there: `cloud.py` says where it helps out.
 - Roles are not asked for what AWS itself does in their name (UNTRIED below): writing logs and traces, polling queues and streams, and putting
   what failed into dead-letter queues.
+- It decides about two actions otherwise than AWS: `emulator.py` has it ask `sqs:SendMessage` of a batch, and `ses:SendEmail` of the sender's
+  identity. That AWS asks so is known from its pages, and seen nowhere.
+- The mail's MIME is its own: the functions give SES subject, text and HTML apart, so what is read back here is how the emulator wrote them. Ours
+  is what they say, and the sender.
+- The customer's backend is a user with keys, not a role; `make stop` is typed with the account's own keys, which may do everything.
 - Throttling by the HTTP API, X-Ray, encryption, deletion protection, time to live, SES's own judgement, time limits of memory.
 """
 
@@ -122,12 +127,20 @@ class Month(unittest.TestCase):
     def give_back_in_the_console(self, user):
         self.portone.console("/api/portone/refunds", {"paymentId": self.invoice(user)["paymentId"], "amount": 1})
 
+    def handed_over(self):
+        """What the planner sent, as the emulator was asked about it."""
+        sent = ("PlannerRole", "sqs:SendMessage")
+        return [it for it in self.cloud.decisions() if (it["role"], it["action"]) == sent]
+
     def becomes(self, user, status):
         self.wait_for(f"{user}'s invoice is {status}", lambda: self.invoice(user).get("status") == status)
 
     def test_1_strangers_are_turned_away(self):
         self.assertEqual(http("POST", f"{self.stack.url}/api/portone/billing-webhook", {})[0], 401)
-        self.assertEqual(http("POST", f"{self.stack.url}/api/portone/charge", {})[0], 403)
+        self.assertEqual(http("POST", f"{self.stack.url}/api/portone/charge", {})[0], 403, "unsigned")
+        wanted = "/api/billing/subscriptions/sub-1?userId=kim"
+        self.assertEqual(self.stack.call("GET", wanted, by=self.stack.stranger)[0], 403, "signed by somebody without the policy")
+        self.assertEqual(self.stack.call("GET", wanted)[0], 404, "the backend is let in")
         self.assertEqual(http("GET", f"{self.stack.url}/health")[0], 200)
 
     def test_2_a_month_is_collected(self):
@@ -140,9 +153,19 @@ class Month(unittest.TestCase):
         self.webhooks_are_lost("issue")
         self.enrol("choi", "최하늘", "ko", trial_days=0, returns=True)
 
+        # An operator has stopped collecting: the run hands nobody over.
+        reason = "the PG says \"no\", and it's the 1st"
+        self.cloud.operate("stop", STACK=STACK, REASON=reason)
+        self.assertEqual(self.stack.invoke("planner", {"scheduledTime": morning(2)}), {"batchItemFailures": [], "stopped": True})
+        self.assertEqual(self.handed_over(), [])
+        [order] = self.stack.rows("Controls")
+        self.assertEqual((order["value"], order["reason"]), ("stopped", reason))
+        self.cloud.operate("resume", STACK=STACK)
+
         # The first run: one is paid, one declined, and of one the answer is lost, and the webhook, too.
         self.webhooks_are_lost("charge")
         self.assertEqual(self.stack.invoke("planner", {"scheduledTime": morning(2)}), {"batchItemFailures": []})
+        self.assertNotEqual(self.handed_over(), [])
         self.becomes("kim", "paid")
         self.becomes("jung", "paid")
         self.becomes("choi", "paid")
@@ -158,6 +181,8 @@ class Month(unittest.TestCase):
         # The second run has no time, and hands its work to another pass, through the planner's own queue. The declined one is tried again. The
         # answer to another is lost, but its webhook comes through the API.
         self.webhooks_arrive()
+        # A new time limit ends the emulator's processes in the middle of their work, as AWS's does not. What they held is to come back soon.
+        self.stack.hide_for("plan", 10)
         self.stack.time_limit("planner", 9)
         self.stack.invoke("planner", {"scheduledTime": morning(4)})
         self.stack.time_limit("planner", 300)
@@ -208,9 +233,8 @@ class Month(unittest.TestCase):
 
     def test_6_a_poisoned_message_ends_among_the_dead_letters(self):
         sqs = self.cloud.client("sqs")
-        queue = sqs.get_queue_url(QueueName=f"{STACK}-collect")["QueueUrl"]
         # Five deliveries take three quarters of an hour otherwise.
-        sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "1"})
+        queue = self.stack.hide_for("collect", 1)
         sqs.send_message(QueueUrl=queue, MessageBody="not a message of the planner's")
         self.wait_for("the dead letter", lambda: self.stack.waiting("collect-dead"))
         self.assertEqual(self.stack.waiting("mail-dead"), 0)

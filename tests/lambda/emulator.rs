@@ -1,19 +1,16 @@
 //! A function's process under AWS's Runtime Interface Emulator.
 
 use crate::sandbox::Sandbox;
-use crate::{Host, function};
+use crate::{BETWEEN, Host, TRIES, function};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// Where the emulator's program is: `make test-lambda` sets it to the one that comes with `sam`.
 pub const PROGRAM: &str = "LAMBDA_RIE";
-
-/// How often a question is put to an emulator that does not listen yet, and how long lies between two.
-const TRIES: u32 = 100;
-const BETWEEN: Duration = Duration::from_millis(50);
 
 /// A running emulator, which runs the function. Killed when it is dropped; the function dies of that.
 #[derive(Debug)]
@@ -21,6 +18,7 @@ pub struct Emulated {
     child: Child,
     url: String,
     http: reqwest::Client,
+    log: PathBuf,
 }
 
 #[expect(clippy::disallowed_methods, reason = "where the program is depends on the machine, and no function reads it")]
@@ -40,8 +38,20 @@ fn free() -> String {
     listener.local_addr().unwrap().to_string()
 }
 
+impl Emulated {
+    /// How long the emulator says that the function took from its start until it asked for the first event. The emulator starts a function when
+    /// it is invoked first.
+    #[must_use]
+    pub fn init(&self) -> Duration {
+        let log = std::fs::read_to_string(&self.log).unwrap();
+        let told = log.split_once("INIT REPORT(durationMs: ").and_then(|(_, rest)| rest.split_once(')'));
+        let (milliseconds, _) = told.unwrap_or_else(|| panic!("no init is told in {}", self.log.display()));
+        Duration::from_secs_f64(milliseconds.parse().unwrap()) / 1000
+    }
+}
+
 impl Host for Emulated {
-    async fn start(name: &str, sandbox: &Sandbox) -> Self {
+    async fn start_with(name: &str, sandbox: &Sandbox, more: &[(&str, &str)]) -> Self {
         let program = program().unwrap_or_else(|| panic!("{PROGRAM} names no emulator"));
         let (address, runtime_api) = (free(), free());
         let bootstrap = function::bootstrap(name);
@@ -53,11 +63,16 @@ impl Host for Emulated {
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
             ("AWS_LAMBDA_FUNCTION_TIMEOUT", "300"),
         ]);
+        command.envs(more.iter().copied());
         let child = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn();
         let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}; see {}", log.display()));
         let url = format!("http://{address}/2015-03-31/functions/function/invocations");
         let http = reqwest::Client::builder().no_proxy().timeout(function::TIME_LIMIT).build().unwrap();
-        Self { child, url, http }
+        Self { child, url, http, log }
+    }
+
+    fn log(&self) -> &Path {
+        &self.log
     }
 
     async fn invoke(&mut self, event: Value) -> Value {

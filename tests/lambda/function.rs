@@ -108,8 +108,14 @@ pub(crate) fn log_of(directory: &FilePath, address: &str) -> (PathBuf, File) {
 }
 
 impl Host for Function {
-    async fn start(name: &str, sandbox: &Sandbox) -> Self {
-        Self::launch(&Program { environment: sandbox.environment().await, ..Program::built(name) }).await
+    async fn start_with(name: &str, sandbox: &Sandbox, more: &[(&str, &str)]) -> Self {
+        let mut environment = sandbox.environment().await;
+        environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Self::launch(&Program { environment, ..Program::built(name) }).await
+    }
+
+    fn log(&self) -> &FilePath {
+        &self.log
     }
 
     async fn invoke(&mut self, event: Value) -> Value {

@@ -1,6 +1,8 @@
 //! A sandbox that runs no function, with whom `events/world.json` tells of, or nobody.
 
+use crate::{BETWEEN, TRIES};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -48,6 +50,24 @@ pub fn event(name: &str) -> Value {
     let output = Command::new(program()).arg("event").arg(file).output().unwrap();
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// DynamoDB's stand-in wants a signature, and does not check it.
+const UNCHECKED: &str = "AWS4-HMAC-SHA256 Credential=sandbox/20260101/ap-northeast-2/dynamodb/aws4_request, SignedHeaders=host, Signature=0";
+
+/// How many messages a batch has: what `template.yaml` has SQS hand over.
+const BATCH: usize = 10;
+
+/// A message of the planner's, made one about a customer.
+fn about(record: &Value, customer: &Value) -> Value {
+    let mut message: Value = serde_json::from_str(record["body"].as_str().unwrap()).unwrap();
+    for name in ["userId", "subscriptionId"] {
+        message[name] = customer[name].clone();
+    }
+    let mut record = record.clone();
+    record["messageId"] = customer["subscriptionId"].clone();
+    record["body"] = message.to_string().into();
+    record
 }
 
 impl Sandbox {
@@ -128,9 +148,100 @@ impl Sandbox {
 
     /// How many approvals the simulator's own ledger holds for a payment.
     pub async fn approvals(&self, payment_id: &str) -> usize {
-        let ledger = self.get("/api/portone/ledger").await;
-        let approvals = ledger["approvals"].as_array().unwrap();
-        approvals.iter().filter(|approval| approval["paymentId"] == payment_id).count()
+        self.ledger().await.iter().filter(|approval| approval["paymentId"] == payment_id).count()
+    }
+
+    /// How many invoices are paid. Whoever was charged was charged once, and is paid; what is not paid was never approved.
+    pub async fn approved_once_and_paid(&self) -> usize {
+        let rows = self.rows("invoices").await;
+        let paid = rows.iter().filter(|invoice| invoice["status"] == "paid");
+        let paid: BTreeSet<&str> = paid.map(|invoice| invoice["paymentId"].as_str().unwrap()).collect();
+        let ledger = self.ledger().await;
+        let approved: BTreeSet<&str> = ledger.iter().map(|approval| approval["paymentId"].as_str().unwrap()).collect();
+        assert_eq!(approved.len(), ledger.len(), "somebody was charged twice");
+        assert_eq!(approved, paid, "approved, and paid");
+        paid.len()
+    }
+
+    /// All approvals of the simulator's own ledger.
+    async fn ledger(&self) -> Vec<Value> {
+        self.get("/api/portone/ledger").await["approvals"].as_array().unwrap().clone()
+    }
+
+    /// Batches of ten messages of the planner's, each about a new customer who owes for a month.
+    pub async fn batches(&self, count: usize) -> Vec<Value> {
+        let wish = json!({
+            "count": count * BATCH, "planType": "standard", "teamSeats": 1, "currency": "KRW", "locale": "ko", "pgProvider": "TOSSPAYMENTS",
+            "firstPeriod": "2026-01-01", "withoutWebhooks": true,
+        });
+        let made = self.post("/api/customers", &wish).await;
+        let record = &event("worker/batch-with-poison")["Records"][0];
+        let records: Vec<Value> =
+            made["customers"].as_array().unwrap().iter().map(|customer| about(record, customer)).collect();
+        records.chunks(BATCH).map(|batch| json!({ "Records": batch })).collect()
+    }
+
+    /// Waits, within reason, until there are so many invoices, and `PortOne` has begun a charge for each and ended none.
+    pub async fn until_all_are_charged_for(&self, count: usize) {
+        for _ in 0..TRIES {
+            let mut begun = 0;
+            for invoice in self.rows("invoices").await {
+                begun += usize::from(self.payment(invoice["paymentId"].as_str().unwrap()).await["status"] == "READY");
+            }
+            if begun == count {
+                return;
+            }
+            tokio::time::sleep(BETWEEN).await;
+        }
+        panic!("PortOne was not asked for {count} charges: {:?}", self.rows("invoices").await);
+    }
+
+    /// Waits, within reason, until the simulator's own ledger holds so many approvals.
+    pub async fn until_approved(&self, count: usize) {
+        for _ in 0..TRIES {
+            if self.ledger().await.len() == count {
+                return;
+            }
+            tokio::time::sleep(BETWEEN).await;
+        }
+        panic!("PortOne did not approve {count} charges: {:?}", self.ledger().await);
+    }
+
+    /// Ends the lease of every invoice that a function is at work on, as if three minutes had gone by.
+    pub async fn end_leases(&self) {
+        let environment = self.environment().await;
+        let (_, table) = environment.iter().find(|(name, _)| name == "TABLE_INVOICES").unwrap();
+        for invoice in self.rows("invoices").await {
+            let update = json!({
+                "TableName": table, "Key": { "paymentId": { "S": invoice["paymentId"] } },
+                "UpdateExpression": "SET leaseUntil = :then", "ConditionExpression": "attribute_exists(leaseUntil)",
+                "ExpressionAttributeValues": { ":then": { "N": "0" } },
+            });
+            let request = self.http.post(self.told("dynamodb")).header("x-amz-target", "DynamoDB_20120810.UpdateItem");
+            let request = request.header("x-amz-date", "20260101T010000Z").header("authorization", UNCHECKED);
+            self.answer(request.header("content-type", "application/x-amz-json-1.0").body(update.to_string())).await;
+        }
+    }
+
+    /// What `PortOne` says of a payment; an error where it has not heard of it.
+    async fn payment(&self, id: &str) -> Value {
+        let request = self.http.get(format!("{}/payments/{id}", self.told("portone")));
+        let request = request.header("authorization", format!("PortOne {}", self.told("apiSecret")));
+        request.send().await.unwrap().json().await.unwrap()
+    }
+
+    /// A secret, as functions read it.
+    pub(crate) async fn secret(&self, id: &str) -> String {
+        let request = self.http.post(self.told("aws")).header("x-amz-target", "secretsmanager.GetSecretValue");
+        let answer: Value =
+            request.body(json!({ "SecretId": id }).to_string()).send().await.unwrap().json().await.unwrap();
+        answer["SecretString"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
+    /// The moment that is so many hours from now, by its clock.
+    pub async fn in_hours(&self, hours: i64) -> String {
+        let now: jiff::Timestamp = self.get("/api/clock").await["now"].as_str().unwrap().parse().unwrap();
+        (now + jiff::SignedDuration::from_hours(hours)).to_string()
     }
 
     /// The status of each invoice, by subscription.

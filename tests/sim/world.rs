@@ -863,7 +863,7 @@ impl World {
             }
             let night = at(2, 40);
             self.schedule(night, move |world| world.tick_reconciler(Task::Nightly, night, TICK_TRIES));
-            let after = at(3, 10);
+            let after = at(3, 11);
             self.schedule(after, move |world| world.tick_reconciler(Task::Close, after, TICK_TRIES));
             day = day.tomorrow().unwrap_or(day);
         }

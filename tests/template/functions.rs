@@ -236,6 +236,52 @@ fn each_variable_of_a_table_names_that_table() {
     assert_eq!(of_tables.len(), billing_aws::tables::Table::ALL.len());
 }
 
+/// What each variable refers to, but for those of tables, whose names say it.
+const REFERS: [(&str, &str); 21] = [
+    ("CHECKOUT_SECRET_ID", "CheckoutSecret"),
+    ("DUNNING_DAYS", "DunningDays"),
+    ("MAIL_COMPANY_LINE", "MailCompanyLine"),
+    ("MAIL_CONFIGURATION_SET", "AWS::StackName"),
+    ("MAIL_FROM", "MailFrom"),
+    ("MAIL_MANAGE_URL", "MailManageUrl"),
+    ("MAIL_SUPPORT_EMAIL", "MailSupportEmail"),
+    ("PORTONE_API_SECRET_ID", "PortOneApiSecret"),
+    ("PORTONE_BASE_URL", "PortOneBaseUrl"),
+    ("PORTONE_CARD_CHANNEL_KEY", "CardChannelKey"),
+    ("PORTONE_CARD_PG", "CardPg"),
+    ("PORTONE_CHARGES_PER_SECOND", "ChargesPerSecond"),
+    ("PORTONE_MODE", "PortOneMode"),
+    ("PORTONE_PAYPAL_CHANNEL_KEY", "PayPalChannelKey"),
+    ("PORTONE_SDK_URL", "PortOneSdkUrl"),
+    ("PORTONE_STORE_ID", "PortOneStoreId"),
+    ("PORTONE_WEBHOOK_SECRET_ID", "PortOneWebhookSecret"),
+    ("PRIVACY_URL", "PrivacyUrl"),
+    ("QUEUE_COLLECT_URL", "CollectQueue"),
+    ("QUEUE_PLAN_URL", "PlanQueue"),
+    ("TERMS_URL", "TermsUrl"),
+];
+
+#[test]
+fn each_other_variable_refers_to_what_its_name_says() {
+    let template = root_template();
+    let mut met = BTreeSet::new();
+    for (function, properties) in functions(&template) {
+        for (variable, value) in properties["Environment"]["Variables"].as_object().into_iter().flatten() {
+            let expected = REFERS.iter().find(|(name, _)| name == variable).map(|(_, it)| *it);
+            met.extend(expected.map(|_| variable.to_owned()));
+            match variable.as_str() {
+                "PORTONE_READ_TIMEOUT_SECONDS" | "PORTONE_CONNECT_TIMEOUT_SECONDS" => assert!(value.is_string()),
+                "PUBLIC_URL" => assert_eq!(
+                    (&value["Fn::If"][0], &value["Fn::If"][1]["Ref"]),
+                    (&json!("HasPublicUrl"), &json!("PublicUrl"))
+                ),
+                _ => assert_eq!(value["Ref"].as_str(), expected, "{function}: {variable}"),
+            }
+        }
+    }
+    assert_eq!(met.len(), REFERS.len(), "only {met:?} are given to a function");
+}
+
 #[test]
 fn each_role_allows_exactly_what_its_functions_code_does() {
     let template = root_template();
@@ -322,6 +368,7 @@ fn the_stream_is_read_in_batches_that_lose_nothing() {
         (&outbox["BisectBatchOnFunctionError"], &outbox["MaximumRecordAgeInSeconds"]),
         (&json!(true), &json!(86_400))
     );
+    assert_eq!(outbox["MaximumRetryAttempts"], -1, "docs/OPERATIONS.md says that its age alone ends a record");
     assert!(outbox["BatchSize"].as_u64().is_some_and(|size| size <= billing_flows::ports::MAX_CLAIMS as u64));
     let filters = outbox["FilterCriteria"]["Filters"].as_array().expect("filters");
     let patterns: Vec<Value> = filters
@@ -339,4 +386,11 @@ fn workers_take_ten_messages_and_their_number_is_a_parameter() {
     assert_eq!(due["ScalingConfig"]["MaximumConcurrency"]["Ref"], "WorkerConcurrency");
     let limits = &template["Parameters"]["WorkerConcurrency"];
     assert_eq!((&limits["MinValue"], &limits["MaxValue"]), (&json!(2), &json!(1000)), "SQS takes no less and no more");
+}
+
+#[test]
+fn each_shard_that_is_due_may_have_a_planner_of_its_own() {
+    let template = root_template();
+    let rest = &functions(&template)["Planner"]["Events"]["Rest"]["Properties"];
+    assert_eq!(rest["ScalingConfig"]["MaximumConcurrency"], billing_core::subscription::DUE_SHARDS);
 }

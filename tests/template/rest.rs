@@ -306,8 +306,41 @@ fn every_parameter_says_in_plain_words_what_it_is_and_refuses_nonsense() {
 }
 
 #[test]
+fn the_policy_checker_is_told_of_each_resource_what_it_is_not_asked_and_why() {
+    assert!(!text("infra/validate/checkov.yaml").contains("skip-check"), "a check that is left out everywhere");
+    for path in ["template.yaml", "infra/mail.yaml", "infra/watch.yaml"] {
+        let template = template(path);
+        for (name, resource) in template["Resources"].as_object().expect("resources") {
+            for skipped in resource["Metadata"]["checkov"]["skip"].as_array().into_iter().flatten() {
+                assert!(skipped["id"].as_str().is_some_and(|id| id.starts_with("CKV_")), "{name}");
+                assert!(skipped["comment"].as_str().is_some_and(|why| why.ends_with('.')), "{name}");
+            }
+        }
+    }
+}
+
+#[test]
 fn the_first_output_is_the_address_for_portones_console() {
     let template = text("template.yaml");
     let (_, outputs) = template.split_once("\nOutputs:\n").expect("outputs");
     assert!(outputs.trim_start().starts_with("WebhookUrl:"));
+}
+
+/// The policy of the customer's backend names routes by hand: with a wrong one, its calls would be refused on the first day.
+#[test]
+fn the_backends_policy_allows_exactly_the_signed_routes() {
+    let template = root_template();
+    let policies = resources(&template, "AWS::IAM::ManagedPolicy");
+    let [("BackendPolicy", policy)] = policies.as_slice() else { panic!("{policies:?}") };
+    let [statement] = policy["PolicyDocument"]["Statement"].as_array().expect("statements").as_slice() else {
+        panic!("one statement: {policy}");
+    };
+    assert_eq!((&statement["Effect"], &statement["Action"]), (&json!("Allow"), &json!("execute-api:Invoke")));
+    let api = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${HttpApi}";
+    let stage = template["Resources"]["HttpStage"]["Properties"]["StageName"].as_str().expect("a stage");
+    let allowed = statement["Resource"].as_array().expect("routes").iter();
+    let allowed: BTreeSet<String> = allowed.map(|it| it["Fn::Sub"].as_str().expect("an ARN").to_owned()).collect();
+    let signed = routes(&template).into_iter().filter(|(_, _, is_signed, _)| *is_signed);
+    let signed = signed.map(|(method, path, ..)| format!("{api}/{stage}/{method}{}", path.replace("{proxy+}", "*")));
+    assert_eq!(allowed, signed.collect());
 }

@@ -65,8 +65,8 @@ impl Delivery {
 
     /// What our webhook function does with it before anything is written, refused or read.
     pub fn receive(&self, secrets: &[webhook::WebhookSecret], now: Timestamp) -> Result<Event, VerifyError> {
-        let pairs = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let headers = WebhookHeaders::from_iter(pairs)?;
+        let headers =
+            WebhookHeaders::from_values(|name| self.headers.get_all(name).into_iter().map(HeaderValue::as_bytes))?;
         let verified = webhook::verify(secrets, &headers, self.body.as_bytes(), now)?;
         Ok(verified.parse().unwrap())
     }

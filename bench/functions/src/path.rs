@@ -6,6 +6,7 @@ use crate::delivery::{self, Delivery};
 use crate::morning;
 use billing_core::settlement::Fact;
 use jiff::Timestamp;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use standardwebhooks::Webhook;
 use std::hint::black_box;
@@ -16,9 +17,9 @@ pub type Ready = Box<dyn Fn()>;
 /// A path's name, and what makes it ready.
 pub type Path = (&'static str, fn() -> Ready);
 
-/// All of them. `guard` holds each against its baseline, and `webhook_accepted` against `standardwebhooks`: the same webhook, verified and
+/// All of them. `guard` holds each against its baseline, and each `webhook_…` against its `standardwebhooks_…`: the same webhook, verified and
 /// read by the Standard Webhooks project's own crate.
-pub const ALL: [Path; 13] = [
+pub const ALL: [Path; 16] = [
     ("webhook_accepted", || {
         let (now, secrets) = (morning(), delivery::secrets());
         let delivery = Delivery::of(delivery::PAID, now);
@@ -29,13 +30,17 @@ pub const ALL: [Path; 13] = [
     ("webhook_forged", || refused(Delivery::of(delivery::PAID, morning()).forged())),
     ("webhook_unsigned", || refused(Delivery::of(delivery::PAID, morning()).unsigned())),
     ("webhook_too_old", || refused(Delivery::of(delivery::PAID, delivery::long_before(morning())))),
-    ("standardwebhooks", || {
-        #[expect(clippy::disallowed_methods, reason = "the other crate reads the system's clock")]
-        let delivery = Delivery::of(delivery::PAID, Timestamp::now());
+    ("standardwebhooks_accepted", || {
+        let delivery = Delivery::of(delivery::PAID, present());
         let webhook = Webhook::new(delivery::SECRET).unwrap();
         Box::new(move || {
             black_box(black_box(&delivery).receive_by_standardwebhooks::<Value>(&webhook).unwrap());
         })
+    }),
+    ("standardwebhooks_forged", || refused_by_standardwebhooks(Delivery::of(delivery::PAID, present()).forged())),
+    ("standardwebhooks_unsigned", || refused_by_standardwebhooks(Delivery::of(delivery::PAID, present()).unsigned())),
+    ("standardwebhooks_too_old", || {
+        refused_by_standardwebhooks(Delivery::of(delivery::PAID, delivery::long_before(present())))
     }),
     ("payment_id", || {
         let bill = Bill::default();
@@ -81,6 +86,19 @@ fn refused(delivery: Delivery) -> Ready {
     let (now, secrets) = (morning(), delivery::secrets());
     Box::new(move || {
         black_box(black_box(&delivery).receive(&secrets, now).unwrap_err());
+    })
+}
+
+/// The other crate reads the system's clock, and so its webhooks are of now.
+#[expect(clippy::disallowed_methods, reason = "the other crate reads the system's clock")]
+fn present() -> Timestamp {
+    Timestamp::now()
+}
+
+fn refused_by_standardwebhooks(delivery: Delivery) -> Ready {
+    let webhook = Webhook::new(delivery::SECRET).unwrap();
+    Box::new(move || {
+        black_box(black_box(&delivery).receive_by_standardwebhooks::<IgnoredAny>(&webhook).unwrap_err());
     })
 }
 

@@ -1,6 +1,7 @@
-//! Whoever floods the endpoint with forgeries makes us hash, and nothing else: no webhook that is refused costs an allocation.
+//! Whoever floods the endpoint with forgeries makes the crate hash, and nothing else: no webhook that is refused costs it an allocation.
 //!
-//! What the crate returns is a value of a few bytes, which needs none either. The body of the HTTP answer is the function's own.
+//! What the crate returns is a value of a few bytes, which needs none either. The function around it allocates an answer and a metric, which
+//! `crates/webhook/tests/refusals.rs` counts; and it reads the secret again, once in five seconds at most, for it may have been replaced.
 #![expect(clippy::unwrap_used, reason = "tests stop where they fail, helpers included")]
 
 use allocation_counter::measure;

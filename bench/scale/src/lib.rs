@@ -7,6 +7,7 @@
 pub mod measured;
 pub mod page;
 pub mod plot;
+pub mod prices;
 
 /// The messages of a worker's batch: `BatchSize` of its mapping.
 pub const BATCH: f64 = 10.0;
@@ -56,6 +57,16 @@ pub const REQUEST: f64 = 0.000_28;
 /// The share of a processor that Lambda gives at 256 MB; 1,769 MB are a whole one.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html>
 pub const SHARE: f64 = 256.0 / 1_769.0;
+
+/// The same of the reconciler, which has 512 MB.
+pub const RECONCILER_SHARE: f64 = 512.0 / 1_769.0;
+
+/// Memory of a worker: `MemorySize` of the template, in GB.
+pub const WORKER_GB: f64 = 256.0 / 1_024.0;
+
+/// Workers a second that Lambda begins to hand messages to, while there are more: 300 a minute.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html>
+pub const MORE_WORKERS: f64 = 300.0 / 60.0;
 
 /// Messages that SQS lets be under way at once.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
@@ -113,15 +124,22 @@ pub const COMPARED_WITHIN: f64 = 900.0 - 70.0;
 /// Seconds that the closing of a month has: the function's time limit.
 pub const CLOSED_WITHIN: f64 = 900.0;
 
+/// Parts in which the mean of a batch's time is summed up, of less than a millisecond each.
+const STEPS: u32 = 2_000;
+
 /// What decides how long it takes.
 #[derive(Debug, Clone, Copy)]
 pub struct Stack {
     /// How many customers are due.
     pub customers: f64,
-    /// Charges a second that PortOne and the PG allow on the channel: `ChargesPerSecond` × `WorkerConcurrency`.
-    pub allowance: f64,
+    /// Charges a second that a process sends on the channel at most: `ChargesPerSecond`.
+    pub each: f64,
     /// `WorkerConcurrency`.
     pub workers: f64,
+    /// Whether one process is all the workers, so that a batch's charges need not wait for each other: in the sandbox only.
+    pub is_one_process: bool,
+    /// Workers a second that begin.
+    pub more_workers: f64,
     /// The least and the most seconds that PortOne takes for a charge; every time between is as likely.
     pub latency: (f64, f64),
     /// Seconds that a worker adds to a batch: its reads, its intents, its settlements.
@@ -203,8 +221,10 @@ impl Stack {
     pub fn of_the_template(customers: f64) -> Self {
         Self {
             customers,
-            allowance: 40.0,
+            each: 10.0,
             workers: 4.0,
+            is_one_process: false,
+            more_workers: MORE_WORKERS,
             latency: (0.3, 2.0),
             own: 0.05,
             planned: planned_on_lambda(),
@@ -216,12 +236,46 @@ impl Stack {
         }
     }
 
-    /// The seconds that a batch takes: its slowest charge, for they are made at once. Of so many times between least and most the greatest is on
-    /// average so far up.
+    /// Charges a second that may be sent on the channel, by all workers.
+    #[must_use]
+    pub fn allowance(&self) -> f64 {
+        if self.is_one_process { self.each } else { self.each * self.workers }
+    }
+
+    /// Seconds from a charge of a batch to the next: a worker has one batch at a time, and a pace of its own.
+    fn distance(&self) -> f64 {
+        if self.is_one_process { 0.0 } else { 1.0 / (USED * self.each) }
+    }
+
+    /// The seconds that a batch takes, on average. Its charges leave one distance after the other, and the batch is over when the last of them is
+    /// answered, whichever that is; but the next batch's first charge is a distance away from this one's last.
     #[must_use]
     pub fn batch(&self) -> f64 {
         let (least, most) = self.latency;
-        least + (most - least) * BATCH / (BATCH + 1.0) + self.own
+        let last_leaves = (BATCH - 1.0) * self.distance();
+        let at_least = f64::max(last_leaves + least + self.own, BATCH * self.distance());
+        let at_most = f64::max(last_leaves + most + self.own, at_least);
+        if at_most <= at_least {
+            return at_least;
+        }
+        // The mean of what is never less than `at_least`: that, and the chance that it takes longer than each time after it.
+        let step = (at_most - at_least) / f64::from(STEPS);
+        let middles = (0..STEPS).map(|n| at_least + (f64::from(n) + 0.5) * step);
+        at_least + middles.map(|time| (1.0 - self.is_over_by(time)) * step).sum::<f64>()
+    }
+
+    /// The chance that all charges of a batch are answered by so many seconds after its beginning.
+    fn is_over_by(&self, time: f64) -> f64 {
+        let (least, most) = self.latency;
+        let answered = |sent: f64| ((time - self.own - sent - least) / (most - least)).clamp(0.0, 1.0);
+        let before = std::iter::successors(Some(0.0), |before| Some(before + 1.0)).take_while(|before| *before < BATCH);
+        before.map(|before| answered(before * self.distance())).product()
+    }
+
+    /// GB-seconds that workers are billed: those of their batches, waiting for a turn and for PortOne included.
+    #[must_use]
+    pub fn worker_gb_seconds(&self) -> f64 {
+        self.customers / BATCH * self.batch() * WORKER_GB
     }
 
     /// Everything that bounds something, the narrowest first.
@@ -240,18 +294,19 @@ impl Stack {
         vec![
             limit(
                 "allowance of PortOne and the PG",
-                USED * self.allowance,
-                format!("{USED} × {} allowed", self.allowance),
+                USED * self.allowance(),
+                format!("{USED} × {} allowed", self.allowance()),
                 "`ChargesPerSecond` × `WorkerConcurrency`, after asking PortOne and the PG",
             ),
             limit(
                 "workers × ten",
                 self.workers * BATCH / batch,
                 format!(
-                    "{} × {BATCH} charges in the {batch:.2} s of a batch, which are its slowest charge's",
-                    self.workers
+                    "{} × {BATCH} charges in the {batch:.2} s of a batch, whose charges leave {:.0} ms apart",
+                    self.workers,
+                    self.distance() * 1e3,
                 ),
-                "`WorkerConcurrency`",
+                "`WorkerConcurrency`; `ChargesPerSecond`, which is the distance",
             ),
             limit(
                 "planner",
@@ -261,25 +316,25 @@ impl Stack {
                     REQUEST * 1e3,
                     thousands(sent_by_waiting()),
                 ),
-                "`MemorySize` of the planner",
+                "`MemorySize` of the planner, a line of `template.yaml`",
             ),
             limit(
                 "writes to the partitions of `month-index`",
                 SHARDS * PARTITION_WRITES / BOOKS_UNITS,
                 format!("{SHARDS} × {} units, {BOOKS_UNITS} a charge", thousands(PARTITION_WRITES)),
-                "`BOOKS_SHARDS`",
+                "`BOOKS_SHARDS`, a constant that is part of stored rows: a migration",
             ),
             limit(
                 "writes to the partitions of `due-index`",
                 SHARDS * PARTITION_WRITES / DUE_UNITS,
                 format!("{SHARDS} × {} units, {DUE_UNITS} a charge", thousands(PARTITION_WRITES)),
-                "`DUE_SHARDS`",
+                "`DUE_SHARDS`, a constant that is part of stored rows: a migration",
             ),
             limit(
                 "reads of the partitions of `due-index`",
                 SHARDS * PARTITION_READS * DUE_PAGE / DUE_PAGE_UNITS,
                 format!("{SHARDS} × {} units, {DUE_PAGE_UNITS:.1} a page of {DUE_PAGE}", thousands(PARTITION_READS)),
-                "`DUE_SHARDS`",
+                "`DUE_SHARDS`, a constant that is part of stored rows: a migration",
             ),
             limit(
                 "reads of the stop, one row in one partition",
@@ -294,7 +349,7 @@ impl Stack {
                     "{} units, {INVOICE_UNITS} a charge; a new table's, and twice its last peak after that",
                     thousands(self.table_writes)
                 ),
-                "`WarmThroughput` of the table, set before the first large run",
+                "`WarmThroughput` of the table, which the template does not set, before the first large run",
             ),
             limit(
                 "messages under way in SQS",
@@ -333,7 +388,7 @@ impl Stack {
                     self.notifiers,
                     MAIL * 1e3
                 ),
-                moved_by: "`ParallelizationFactor` of its mapping",
+                moved_by: "`ParallelizationFactor` of its mapping, which the template does not set",
             },
             Limit {
                 what: "webhooks of the HTTP API",
@@ -352,13 +407,23 @@ impl Stack {
         self.limits().into_iter().find(|limit| limit.of == of).expect("each kind has a part")
     }
 
+    /// Seconds until everybody is charged, at a rate that is reached when so many workers as it needs have begun.
+    fn charged(&self, rate: f64) -> f64 {
+        let begun = (rate * self.batch() / BATCH).min(self.workers) / self.more_workers;
+        if self.customers < rate * begun / 2.0 {
+            (2.0 * self.customers * begun / rate).sqrt()
+        } else {
+            self.customers / rate + begun / 2.0
+        }
+    }
+
     /// What is to be expected.
     #[must_use]
     pub fn expected(&self) -> Expected {
         let bound = self.narrowest(Of::Charges);
         let planned = self.customers / self.planned;
         // A worker waits for the first messages, and the last charge is sent before its batch is over.
-        let charged = self.customers / bound.rate;
+        let charged = self.charged(bound.rate);
         let at_once = (self.workers * BATCH).min(self.customers);
         Expected {
             charges: bound.rate,
@@ -426,8 +491,9 @@ mod tests {
     fn the_narrowest_limit_decides() {
         let stack = Stack::of_the_template(1e6);
         assert_eq!(bound(stack), "workers × ten");
-        assert_eq!(bound(Stack { workers: 40.0, ..stack }), "allowance of PortOne and the PG");
-        let wide = Stack { workers: 1_000.0, allowance: 1e5, ..stack };
+        assert_eq!(bound(Stack { each: 0.1, ..stack }), "allowance of PortOne and the PG");
+        assert_eq!(bound(Stack { workers: 40.0, is_one_process: true, ..stack }), "allowance of PortOne and the PG");
+        let wide = Stack { workers: 1_000.0, each: 1e5, ..stack };
         assert_eq!(bound(wide), "writes to table Invoices");
         assert_eq!(bound(Stack { table_writes: 4e4, ..wide }), "writes to the partitions of `month-index`");
         assert_eq!(bound(Stack { instances: 100.0, ..wide }), "instances of Lambda");
@@ -444,13 +510,41 @@ mod tests {
     #[test]
     fn ten_times_the_customers_take_ten_times_as_long() {
         let of = |customers| Stack::of_the_template(customers).expected().charged;
-        assert!((of(1e6) / of(1e5) - 10.0).abs() < 1e-9);
+        assert!((of(1e6) / of(1e5) - 10.0).abs() < 1e-2);
     }
 
     #[test]
-    fn a_batch_takes_about_its_slowest_charge() {
-        let stack = Stack { own: 0.0, ..Stack::of_the_template(1.0) };
-        assert!((stack.batch() - 1.845).abs() < 0.001);
+    fn a_batch_that_leaves_at_once_takes_its_slowest_charge() {
+        let stack = Stack { own: 0.0, is_one_process: true, ..Stack::of_the_template(1.0) };
+        assert!((stack.batch() - 1.845).abs() < 0.001, "{}", stack.batch());
+        assert!((Stack { latency: (1.0, 1.0), ..stack }.batch() - 1.0).abs() < 1e-9);
+    }
+
+    /// The means of 200,000 batches each, one after the other, whose times were drawn by lot.
+    #[test]
+    fn a_batch_that_leaves_at_its_workers_pace_takes_the_greatest_of_turn_and_answer() {
+        for (each, drawn) in [(1.0, 10.717), (2.0, 5.992), (5.0, 3.353), (10.0, 2.547), (250.0, 1.915)] {
+            let batch = Stack { each, ..Stack::of_the_template(1.0) }.batch();
+            assert!((batch / drawn - 1.0).abs() < 0.002, "{each} a second: {batch}, and {drawn} drawn");
+        }
+    }
+
+    #[test]
+    fn a_slow_pace_is_nearly_all_used_and_a_fast_one_is_not() {
+        let used = |each| {
+            let stack = Stack { each, ..Stack::of_the_template(1e6) };
+            stack.expected().charges / stack.allowance()
+        };
+        assert!(used(1.0) > 0.9 && used(10.0) < 0.4, "{} and {}", used(1.0), used(10.0));
+    }
+
+    #[test]
+    fn workers_that_begin_one_after_the_other_charge_half_as_many_meanwhile() {
+        let of = |customers| Stack { workers: 300.0, each: 1.0, ..Stack::of_the_template(customers) };
+        let rate = of(1e6).expected().charges;
+        assert!((of(rate * 30.0).charged(rate) - 60.0).abs() < 1e-6);
+        assert!((of(rate * 7.5).charged(rate) - 30.0).abs() < 1e-6);
+        assert!((of(rate * 100.0).charged(rate) - 130.0).abs() < 1e-6);
     }
 
     #[test]

@@ -52,7 +52,27 @@ fn draw(all: &[Measured], directory: &Path) -> Result<(), Box<dyn Error>> {
             },
         ),
     ];
-    for (name, growth) in growths {
+    let passes = [
+        (
+            "compared",
+            Growth {
+                title: "The nightly comparison of the day, in the sandbox",
+                unit: "seconds",
+                of: |it| it.compared.ms as f64 / 1e3,
+                standing: 0.0,
+            },
+        ),
+        (
+            "closed",
+            Growth {
+                title: "Closing the month, in the sandbox",
+                unit: "seconds",
+                of: |it| it.closed.ms as f64 / 1e3,
+                standing: 0.0,
+            },
+        ),
+    ];
+    for (name, growth) in growths.into_iter().chain(passes) {
         plot::growth(&all, growth, &directory.join(name).with_extension("svg"))?;
     }
     if let Some(largest) = all.last() {

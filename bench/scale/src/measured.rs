@@ -14,6 +14,9 @@ pub struct Measured {
     pub allowance: u32,
     /// Workers.
     pub workers: u32,
+    /// Charges a second that each worker may send, if each is a process; otherwise one process is all of them.
+    #[serde(default)]
+    pub per_worker: Option<u32>,
     /// What PortOne's simulator took for a charge, from and to.
     pub latency_ms: (u32, u32),
     /// Until everybody was handed over.
@@ -22,8 +25,10 @@ pub struct Measured {
     pub charged_ms: u64,
     /// Until all mails were sent and all webhooks taken.
     pub rested_ms: u64,
-    /// The most charges within any second.
+    /// The most charges that arrived within any second.
     pub most_in_a_second: u64,
+    /// The most that were let go within any second; runs before this was noted have none.
+    pub most_sent_in_a_second: Option<u64>,
     /// The share of the allowance that was used, in percent.
     pub used_percent: Option<u64>,
     /// Approvals in PortOne's ledger.
@@ -100,8 +105,10 @@ impl Measured {
         let (least, most) = self.latency_ms;
         Stack {
             customers: f64::from(self.customers),
-            allowance: f64::from(self.allowance),
+            each: f64::from(self.per_worker.unwrap_or(self.allowance)),
             workers: f64::from(self.workers),
+            is_one_process: self.per_worker.is_none(),
+            more_workers: f64::INFINITY,
             latency: (f64::from(least) / 1e3, f64::from(most) / 1e3),
             planned: SANDBOX_PLANNED,
             mails: f64::INFINITY,

@@ -2,17 +2,19 @@
 #![expect(clippy::cast_precision_loss, reason = "figures for people")]
 
 use crate::measured::{Measured, Pass};
+use crate::prices;
 use crate::{
-    CLOSED_WITHIN, COMPARED_WITHIN, NEW_TABLE_WRITES, Stack, WEBHOOKS, closed, compared, sandbox_requests, thousands,
+    BATCH, CLOSED_WITHIN, COMPARED_WITHIN, NEW_TABLE_WRITES, RECONCILER_SHARE, Stack, WEBHOOKS, closed, compared,
+    sandbox_requests, thousands,
 };
 use std::fmt::Write;
 
-/// A table of the page: it stands between `<!-- name -->` and `<!-- /name -->`.
+/// A table of the page, or a sentence of figures: it stands between `<!-- name -->` and `<!-- /name -->`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     /// Its name.
     pub name: &'static str,
-    /// It, in Markdown.
+    /// In Markdown.
     pub text: String,
 }
 
@@ -23,8 +25,10 @@ pub fn tables(all: &[Measured]) -> Vec<Table> {
         Table { name: "measured", text: measured(all) },
         Table { name: "passes", text: passes(all) },
         Table { name: "parts", text: parts() },
+        Table { name: "pace", text: pace() },
         Table { name: "model", text: model() },
         Table { name: "waiting", text: waiting() },
+        Table { name: "work", text: work(all) },
     ]
 }
 
@@ -62,10 +66,12 @@ fn measured(all: &[Measured]) -> String {
         ">customers",
         ">allowance",
         ">workers",
+        ">each",
         ">last charge",
         ">expected",
         ">of the allowance used",
-        ">most in any second",
+        ">most sent in any second",
+        ">most arrived",
         ">all at rest",
         ">deepest queue",
         ">handed over, a second",
@@ -82,9 +88,11 @@ fn measured(all: &[Measured]) -> String {
                 thousands(f64::from(it.customers)),
                 thousands(f64::from(it.allowance)),
                 it.workers.to_string(),
+                it.per_worker.map_or_else(String::new, |each| each.to_string()),
                 seconds(it.charged_ms),
                 format!("{:.1} s", it.stack().expected().charged),
                 it.used_percent.map_or_else(String::new, |percent| format!("{percent} %")),
+                it.most_sent_in_a_second.map_or_else(String::new, |most| most.to_string()),
                 it.most_in_a_second.to_string(),
                 seconds(it.rested_ms),
                 thousands(it.deepest() as f64),
@@ -100,7 +108,16 @@ fn measured(all: &[Measured]) -> String {
 }
 
 fn passes(all: &[Measured]) -> String {
-    let mut text = head(&[">customers", ">nightly comparison", ">more memory", ">closing", ">more memory"]);
+    let mut text = head(&[
+        ">customers",
+        ">nightly comparison",
+        ">of each",
+        ">more memory",
+        ">closing",
+        ">of each",
+        ">more memory",
+    ]);
+    let of_each = |it: &Measured, pass: Pass| format!("{:.2} ms", pass.ms as f64 / f64::from(it.customers));
     let memory = |pass: Pass| format!("{} MB", pass.memory_kib / 1024);
     for it in all.iter().filter(|it| it.is_bound_by_the_allowance()) {
         row(
@@ -108,8 +125,10 @@ fn passes(all: &[Measured]) -> String {
             &[
                 thousands(f64::from(it.customers)),
                 seconds(it.compared.ms),
+                of_each(it, it.compared),
                 memory(it.compared),
                 seconds(it.closed.ms),
+                of_each(it, it.closed),
                 memory(it.closed),
             ],
         );
@@ -126,27 +145,86 @@ fn parts() -> String {
     text
 }
 
+/// Ways to give workers an allowance, and what comes of it.
+fn pace() -> String {
+    let names = [
+        ">allowed",
+        ">`WorkerConcurrency`",
+        ">`ChargesPerSecond`",
+        ">a batch",
+        ">charges a second",
+        ">of the allowance",
+        ">a million in",
+        ">GB-seconds of its workers",
+        ">which are",
+    ];
+    let mut text = head(&names);
+    for (workers, each) in [
+        (4.0, 10.0),
+        (20.0, 2.0),
+        (40.0, 1.0),
+        (20.0, 5.0),
+        (50.0, 2.0),
+        (100.0, 1.0),
+        (20.0, 15.0),
+        (60.0, 5.0),
+        (150.0, 2.0),
+        (300.0, 1.0),
+        (4.0, 250.0),
+        (200.0, 5.0),
+        (500.0, 2.0),
+    ] {
+        let stack = Stack { each, workers, ..Stack::of_the_template(1e6) };
+        let rate = workers * BATCH / stack.batch();
+        row(
+            &mut text,
+            &[
+                thousands(stack.allowance()),
+                thousands(workers),
+                thousands(each),
+                format!("{:.2} s", stack.batch()),
+                if rate < 100.0 { format!("{rate:.1}") } else { thousands(rate) },
+                format!("{:.0} %", rate / stack.allowance() * 1e2),
+                time(stack.customers / rate),
+                thousands(stack.worker_gb_seconds()),
+                format!("${:.2}", stack.worker_gb_seconds() * prices::gb_second()),
+            ],
+        );
+    }
+    text
+}
+
 fn model() -> String {
-    let names =
-        [">customers", ">allowance", ">workers", ">mails a second", ">last charge", ">last mail", "charges bound by"];
+    let names = [
+        ">customers",
+        ">allowance",
+        ">workers",
+        ">each",
+        ">mails a second",
+        ">last charge",
+        ">last mail",
+        "charges bound by",
+    ];
     let mut text = head(&names);
     for customers in [1e4, 1e5, 1e6, 1e7] {
-        for (allowance, workers, mails, table_writes, notifiers) in [
-            (40.0, 4.0, 14.0, NEW_TABLE_WRITES, 4.0),
-            (100.0, 20.0, 100.0, NEW_TABLE_WRITES, 4.0),
-            (300.0, 60.0, 300.0, NEW_TABLE_WRITES, 4.0),
-            (1_000.0, 200.0, 1_000.0, 10_000.0, 12.0),
+        for (workers, each, mails, table_writes, notifiers) in [
+            (4.0, 10.0, 14.0, NEW_TABLE_WRITES, 4.0),
+            (50.0, 2.0, 100.0, NEW_TABLE_WRITES, 4.0),
+            (60.0, 5.0, 300.0, NEW_TABLE_WRITES, 4.0),
+            (150.0, 2.0, 300.0, NEW_TABLE_WRITES, 4.0),
+            (500.0, 2.0, 1_000.0, 10_000.0, 12.0),
         ] {
-            let webhooks = f64::max(allowance, WEBHOOKS);
             let template = Stack::of_the_template(customers);
-            let stack = Stack { allowance, workers, mails, notifiers, webhooks, table_writes, ..template };
+            let webhooks = f64::max(workers * each, WEBHOOKS);
+            let stack = Stack { each, workers, mails, notifiers, webhooks, table_writes, ..template };
             let expected = stack.expected();
             row(
                 &mut text,
                 &[
                     thousands(customers),
-                    thousands(allowance),
+                    thousands(stack.allowance()),
                     thousands(workers),
+                    thousands(each),
                     thousands(mails),
                     time(expected.charged),
                     time(expected.mailed),
@@ -169,6 +247,25 @@ fn waiting() -> String {
         row(&mut text, &[thousands(payments), night, month]);
     }
     text
+}
+
+/// A sentence: what the comparison works while it waits, by the largest run.
+fn work(all: &[Measured]) -> String {
+    const FUNCTIONS_OWN: f64 = 0.5;
+    let runs = all.iter().filter(|it| it.is_bound_by_the_allowance());
+    let Some(largest) = runs.max_by_key(|it| it.customers) else { return String::new() };
+    let processor = largest.compared.ms as f64 / 1e3 / f64::from(largest.customers) * FUNCTIONS_OWN;
+    let on_lambda = processor / RECONCILER_SHARE;
+    format!(
+        "The comparison of {} took {} in the sandbox, with nothing to wait for and all that stands in for PortOne and DynamoDB in it. If half of \
+         that is the function's own, a million payments are {:.0} s of a whole processor, and {} of the {RECONCILER_SHARE:.2} that 512 MB have: \
+         waiting and working, a night gets through {}.\n",
+        thousands(f64::from(largest.customers)),
+        seconds(largest.compared.ms),
+        processor * 1e6,
+        time(on_lambda * 1e6),
+        thousands((COMPARED_WITHIN / (compared(1.0) + on_lambda) / 1e4).floor() * 1e4),
+    )
 }
 
 fn time(seconds: f64) -> String {

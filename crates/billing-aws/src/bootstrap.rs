@@ -24,12 +24,14 @@ use crate::secrets::{CachedSecret, CheckoutSecrets, SecretsManager, WebhookSecre
 use crate::ses::SesMailer;
 use crate::sqs::SqsQueue;
 use crate::telemetry::{EmfTelemetry, NAMESPACE};
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, SdkConfig};
 use billing_core::plan::{Catalogue, PlanError};
 use billing_flows::{Billing, Settings};
 use std::future::Future;
 use std::io::Stdout;
+use std::sync::OnceLock;
 use std::time::Duration;
 use thiserror::Error;
 
@@ -78,6 +80,7 @@ pub async fn start(function: &'static str) -> Aws {
 #[derive(Debug, Clone)]
 pub struct Aws {
     sdk: SdkConfig,
+    secrets: OnceLock<SecretsManager>,
 }
 
 impl Aws {
@@ -85,16 +88,18 @@ impl Aws {
     pub async fn load(function: &'static str) -> Self {
         let timeouts = TimeoutConfig::builder().operation_attempt_timeout(TRY_TIMEOUT).operation_timeout(CALL_TIMEOUT);
         // Pinned: what a newer behaviour changes is to be read before it is taken.
-        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts.build());
+        let loader = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts.build());
+        // It watches over bodies that trickle in. Ours are read whole, within the try's own limit.
+        let mut loader = loader.stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         if let Ok(name) = AppName::new(function) {
             loader = loader.app_name(name);
         }
-        Self { sdk: loader.load().await }
+        Self::with(loader.load().await)
     }
 
     /// Clients over a configuration that was loaded otherwise.
     pub fn with(sdk: SdkConfig) -> Self {
-        Self { sdk }
+        Self { sdk, secrets: OnceLock::new() }
     }
 
     /// The SDK's configuration, for a client that is not built here.
@@ -119,8 +124,9 @@ impl Aws {
 
     /// A secret, which is read when it is first needed.
     pub fn secret(&self, id: &str) -> CachedSecret<SecretsManager, SystemClock> {
-        let source = SecretsManager::new(aws_sdk_secretsmanager::Client::new(&self.sdk));
-        CachedSecret::new(source, SystemClock, id)
+        // One client for all of them: each has a TLS of its own, for which it goes through the system's certificates.
+        let client = || SecretsManager::new(aws_sdk_secretsmanager::Client::new(&self.sdk));
+        CachedSecret::new(self.secrets.get_or_init(client).clone(), SystemClock, id)
     }
 
     /// The webhook secrets, which are read when they are first needed.

@@ -28,8 +28,8 @@ pub enum Notified {
     Nothing,
     /// Its mail was sent before.
     Before,
-    /// Its mail can never be sent (the address is refused); it is marked, so that it is not tried again.
-    Refused,
+    /// Its mail is refused for good, and why, without the address; it is marked, so that it is not tried again.
+    Refused(String),
     /// Not now: deliver the event again.
     Later(FlowError),
 }
@@ -106,7 +106,7 @@ async fn send<S: Store, M: Mailer, C: Clock, T: Telemetry>(
     };
     let (outcome, result) = match sent {
         Ok(()) => (Notified::Sent, "sent"),
-        Err(FlowError::Mail(MailError { retryable: false, .. })) => (Notified::Refused, "refused"),
+        Err(FlowError::Mail(MailError { retryable: false, detail })) => (Notified::Refused(detail), "refused"),
         Err(error) => {
             telemetry.signal(Signal::Mail { kind, result: "failed" });
             // The claim would keep a redelivery waiting; if it cannot be given back, it lapses by itself.

@@ -70,6 +70,14 @@ impl LeftOver {
     }
 }
 
+/// What an hourly pass has in common for all that it asks about.
+struct Hourly {
+    now: Timestamp,
+    cause: Cause,
+    resend: Resend,
+    left: LeftOver,
+}
+
 /// When the last run was scheduled for that should be over at `now`.
 fn last_run(now: Timestamp) -> Timestamp {
     let over = now.checked_sub(RUN_HAS).unwrap_or(now);
@@ -147,18 +155,25 @@ impl Reconciled {
 }
 
 impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
-    /// The hourly pass: asks about every due invoice whose last attempt's end is not known.
+    /// The hourly pass: asks about every due invoice whose last attempt's end is not known, and sends again what never arrived, unless an operator
+    /// has stopped collecting. If nobody knows whether one has, nothing is sent again, and the pass counts a failure.
     ///
     /// One row that fails does not keep the pass from the others; only refused credentials end it, for then every question is refused.
     pub async fn reconcile(&self, now: Timestamp, is_late: impl Fn() -> bool + Sync) -> Result<Reconciled, FlowError> {
         let cause = Cause::Reconcile(now.to_string());
-        let left = LeftOver::default();
-        let shards: Vec<_> =
-            (0..DUE_SHARDS).map(|shard| self.reconcile_shard(shard, now, &cause, &left, &is_late)).collect();
+        let mut total = Reconciled::default();
+        let resend = match self.may_resend().await {
+            Ok(resend) => resend,
+            Err(error) => {
+                total.count_failure(error)?;
+                Resend::No
+            }
+        };
+        let pass = Hourly { now, cause, resend, left: LeftOver::default() };
+        let shards: Vec<_> = (0..DUE_SHARDS).map(|shard| self.reconcile_shard(shard, &pass, &is_late)).collect();
         let done = futures::future::try_join_all(shards).await;
         // Also by a pass that failed: what it found until then is left over all the same.
-        self.telemetry.signal(left.signal());
-        let mut total = Reconciled::default();
+        self.telemetry.signal(pass.left.signal());
         for shard in done? {
             total.add(shard);
         }
@@ -166,23 +181,31 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         Ok(total)
     }
 
+    /// Whether what never arrived may be sent again: not while collecting is stopped. Asking goes on. It is not signalled, for this is no run, and
+    /// a run that did not start is told by the want of a run's signals.
+    async fn may_resend(&self) -> Result<Resend, FlowError> {
+        if self.store.stopped().await?.is_none() {
+            return Ok(Resend::IfAllowed);
+        }
+        tracing::warn!("collecting is stopped: what never arrived is asked about, and not sent again");
+        Ok(Resend::No)
+    }
+
     async fn reconcile_shard(
         &self,
         shard: u8,
-        now: Timestamp,
-        cause: &Cause,
-        left: &LeftOver,
+        pass: &Hourly,
         is_late: &(impl Fn() -> bool + Sync),
     ) -> Result<Reconciled, FlowError> {
         let mut total = Reconciled::default();
         let mut after: Option<Cursor> = None;
         loop {
-            let page = self.store.due(shard, now, after.as_ref(), PAGE).await?;
+            let page = self.store.due(shard, pass.now, after.as_ref(), PAGE).await?;
             for some in page.items.chunks(ASKS_AT_ONCE) {
                 if is_late() {
                     return Ok(Reconciled { unfinished: true, ..total });
                 }
-                let asks: Vec<_> = some.iter().map(|key| self.reconcile_one(key, now, cause, left)).collect();
+                let asks: Vec<_> = some.iter().map(|key| self.reconcile_one(key, pass)).collect();
                 for asked in futures::future::join_all(asks).await {
                     total.count(asked)?;
                 }
@@ -195,13 +218,9 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     }
 
     /// `None` if there was nothing to ask; otherwise whether anything was learned.
-    async fn reconcile_one(
-        &self,
-        key: &SubscriptionKey,
-        now: Timestamp,
-        cause: &Cause,
-        left: &LeftOver,
-    ) -> Result<Option<bool>, FlowError> {
+    async fn reconcile_one(&self, key: &SubscriptionKey, pass: &Hourly) -> Result<Option<bool>, FlowError> {
+        let Hourly { now, cause, resend, left } = pass;
+        let now = *now;
         let Some(subscription) = self.store.subscription(key).await? else { return Ok(None) };
         let due = subscription.due(now);
         let (Due::Collect(_) | Due::Upgrade(_) | Due::End, Some((period, part))) = (due, subscription.owed()) else {
@@ -216,8 +235,10 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         let is_long = is_unknown_for_long(&invoice, now);
         let is_wanted = due != Due::End && !subscription.cancel_at_period_end;
         let books = Books { invoice, subscription: Some(subscription) };
-        let cleared =
-            if is_wanted { self.clear_up(books, now, cause).await } else { self.ask(books, cause, Resend::No).await };
+        let cleared = match resend {
+            Resend::IfAllowed if is_wanted => self.clear_up(books, now, cause).await,
+            Resend::IfAllowed | Resend::No => self.ask(books, cause, Resend::No).await,
+        };
         if is_long && !cleared.as_ref().is_ok_and(|cleared| cleared.changed) {
             left.unknown_for_long.fetch_add(1, Ordering::Relaxed);
         }

@@ -2,8 +2,8 @@
 //!
 //! The switch is a row that only operators write. Whoever is about to plan or to charge reads it once per invocation, before anything else, and
 //! does nothing while it stands: the planner plans nothing, the worker drops its messages, the API refuses. What they would have collected stays
-//! due, so the first run after the order was taken back plans it, as after any downtime. Asking goes on: the webhook and the reconciler charge
-//! nobody.
+//! due, so the first run after the order was taken back plans it, as after any downtime. Asking goes on: the webhook charges nobody, and the
+//! reconciler sends nothing again meanwhile.
 
 use crate::FlowError;
 use crate::ports::{Signal, Store, Telemetry};

@@ -57,11 +57,11 @@ pub async fn handle<S: Store, Q: Queue, T: Telemetry>(
             for record in batch.records {
                 let id = record.message_id.unwrap_or_default();
                 let body = record.body.unwrap_or_default();
-                let planned = match serde_json::from_str::<PlanMessage>(&body) {
+                let planned = match crate::message::<PlanMessage>(&body) {
                     Ok(message) => {
                         plan_shard(store, queue, telemetry, message, &is_late).await.map_err(|e| e.to_string())
                     }
-                    Err(error) => Err(format!("not a message of the planner's: {error}")),
+                    Err(error) => Err(error),
                 };
                 if let Err(error) = planned {
                     tracing::error!(message_id = id, error, "a shard could not be planned; it will be delivered again");

@@ -5,13 +5,13 @@ use aws_lambda_events::event::streams::{DynamoDbBatchItemFailure, DynamoDbEventR
 use billing_core::event::Event;
 use billing_flows::mail::Sender;
 use billing_flows::notify::{Notified, notify};
-use billing_flows::ports::{Clock, Mailer, Store, Telemetry};
+use billing_flows::ports::{Clock, Mailer, Signal, Store, Telemetry};
 
 /// Mails what a batch of stream records tells.
 ///
 /// The answer names the first record that has to be delivered again; Lambda then repeats from there (`ReportBatchItemFailures`), and those
-/// after it that were mailed find their mark. A record that cannot be read is reported too: the mapping bisects, retries and finally keeps it
-/// in the dead-letter queue.
+/// after it that were mailed find their mark. A record that cannot be read is not reported, for it would hold up all that comes after it until the
+/// stream forgets them: it is counted as a mail that is refused, under an alarm, and its row stays without a mark.
 pub async fn handle<S: Store, M: Mailer, C: Clock, T: Telemetry>(
     store: &S,
     mailer: &M,
@@ -25,6 +25,7 @@ pub async fn handle<S: Store, M: Mailer, C: Clock, T: Telemetry>(
     let mut answer = DynamoDbEventResponse::default();
     for record in batch.records {
         let number = record.change.sequence_number.clone();
+        let keys = record.change.keys.clone();
         match read(record) {
             Ok(Some(event)) => {
                 events.push(event);
@@ -32,16 +33,17 @@ pub async fn handle<S: Store, M: Mailer, C: Clock, T: Telemetry>(
             }
             Ok(None) => {}
             Err(error) => {
-                tracing::error!(sequence_number = number, error, "a stream record cannot be read");
-                answer.batch_item_failures.push(failure(number));
+                tracing::error!(?keys, error, "a stream record cannot be read; its mail is not sent");
+                telemetry.signal(Signal::Mail { kind: "unreadable", result: "refused" });
             }
         }
     }
-    for (outcome, number) in notify(store, mailer, clock, telemetry, sender, &events).await.into_iter().zip(numbers) {
+    let outcomes = notify(store, mailer, clock, telemetry, sender, &events).await;
+    for ((outcome, event), number) in outcomes.into_iter().zip(&events).zip(numbers) {
         match outcome {
             Notified::Sent | Notified::Nothing | Notified::Before => {}
-            Notified::Refused => {
-                tracing::error!(sequence_number = number, "a mail's address was refused; it is not sent again");
+            Notified::Refused(why) => {
+                tracing::error!(event.subject, event.id, why, "a mail was refused for good; it is not sent again");
             }
             Notified::Later(error) => {
                 tracing::warn!(sequence_number = number, %error, "a mail was not sent; its event will be delivered again");

@@ -9,6 +9,7 @@ use billing_core::plan::Locale;
 use billing_core::private::Private;
 use billing_flows::fake::{Fault, ManualClock, MemoryMailer, MemoryStore, Recorder};
 use billing_flows::mail::Sender;
+use billing_flows::ports::Signal;
 
 struct World {
     clock: ManualClock,
@@ -130,10 +131,12 @@ async fn a_removal_without_an_image_is_no_failure() {
 }
 
 #[tokio::test]
-async fn an_image_that_cannot_be_read_is_reported_and_keeps_no_other() {
+async fn an_image_that_cannot_be_read_holds_up_no_other_and_is_counted_as_refused() {
     let world = World::of(3);
-    assert_eq!(world.handle(vec![record("INSERT", 0), unreadable(1), record("INSERT", 2)]).await, ["s1"]);
-    assert_eq!(world.sent().len(), 2);
+    let batch = vec![record("INSERT", 0), unreadable(1), record("INSERT", 2)];
+    assert_eq!(world.handle(batch).await, [] as [&str; 0]);
+    assert_eq!((world.sent().len(), world.mailed(1)), (2, false));
+    assert!(world.telemetry.signals().contains(&Signal::Mail { kind: "unreadable", result: "refused" }));
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! `sandbox cost`: what AWS would ask for a month, line by line.
 //!
 //! Two months of different size are lived through and everything that costs something is counted. Each quantity is a straight line of the
-//! number of customers: a part for a stack that nobody uses, and a part for each customer. The rest is `infra/prices.toml` (what AWS asks for, and
-//! what is assumed) and the template (memory, alarms, secrets). In these months nobody calls the API: what a backend asks of it is not in the bill.
+//! number of customers: a part for a stack that nobody uses, and a part for each customer. The rest is `infra/prices.toml` (what AWS asks for, what
+//! was measured, and what is assumed) and the template (memory, alarms, secrets). In these months nobody calls the API: what a backend asks of it is
+//! not in the bill.
 
 #![expect(clippy::float_arithmetic, reason = "an estimate of AWS's bill; no customer's money")]
 
@@ -19,7 +20,7 @@ use billing_core::calendar::{self, Period};
 use billing_flows::notify::SENDS_AT_ONCE;
 use clap::Args;
 use saphyr::{LoadableYamlNode, Yaml};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -47,12 +48,11 @@ pub async fn cost(args: &CostArgs) -> anyhow::Result<bool> {
     let mut months = Vec::new();
     for size in SIZES {
         bar.line(&format!("counting a month of {size} customers"));
-        months.push(month(size, &bar, &prices.assumed, &template).await?);
+        months.push(month(size, &bar).await?);
     }
     bar.finish();
     let customers = f64::from(args.customers);
-    let quantities = line_through([&months[0], &months[1]], customers);
-    let bill = bill(&quantities, &prices, &template);
+    let bill = bill_of(&months, customers, &prices, &template);
     let total: f64 = bill.iter().map(Line::dollars).sum();
     if args.json {
         let lines: Vec<_> = bill.iter().map(|it| json!({ "service": it.service, "what": it.what, "quantity": it.quantity, "price": it.price, "dollars": it.dollars() })).collect();
@@ -82,8 +82,14 @@ pub async fn cost(args: &CostArgs) -> anyhow::Result<bool> {
     Ok(true)
 }
 
+/// What AWS asks of so many customers, by the months of [`SIZES`].
+fn bill_of(months: &[Counted], customers: f64, prices: &Prices, template: &Template) -> Vec<Line> {
+    let [few, many] = [0, 1].map(|month: usize| months[month].quantities(prices, template));
+    bill(&line_through([&few, &many], customers), prices, template)
+}
+
 /// A month lived through, and what it used.
-async fn month(customers: u32, bar: &Progress, assumed: &Assumed, template: &Template) -> anyhow::Result<Quantities> {
+async fn month(customers: u32, bar: &Progress) -> anyhow::Result<Counted> {
     let start: Timestamp = START.parse()?;
     let options = Options { clock: Clock::frozen_at(start), read_timeout: READ_TIMEOUT, ..Options::default() };
     let stack = Box::pin(Stack::open(options)).await?;
@@ -97,9 +103,7 @@ async fn month(customers: u32, bar: &Progress, assumed: &Assumed, template: &Tem
     stack.engine.advance_to(calendar::moment(month.next().start(), 0), look).await?;
     look(stack.clock.now());
     let watch = watch.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let used = Used { before, after: Usage::of(&stack), watch };
-    let bytes = stored(&stack).await?;
-    Ok(used.quantities(assumed, template, bytes))
+    Ok(counted(&before, &Usage::of(&stack), &watch, stored(&stack).await?))
 }
 
 /// What the tables hold: what stays as it is, and what a month adds.
@@ -143,6 +147,7 @@ fn len(text: &str) -> u64 {
 struct Quantities {
     invocations: f64,
     gb_seconds: f64,
+    table_requests: f64,
     write_units: f64,
     read_units: f64,
     gb_after_a_year: f64,
@@ -165,6 +170,7 @@ fn line_through(months: [&Quantities; 2], customers: f64) -> Quantities {
     Quantities {
         invocations: at(|it| it.invocations),
         gb_seconds: at(|it| it.gb_seconds),
+        table_requests: at(|it| it.table_requests),
         write_units: at(|it| it.write_units),
         read_units: at(|it| it.read_units),
         gb_after_a_year: at(|it| it.gb_after_a_year),
@@ -219,105 +225,145 @@ fn passes(stack: &Stack) -> u64 {
     stack.lambda.invocations().get(Function::Reconciler.name()).copied().unwrap_or(0)
 }
 
-struct Used {
-    before: Usage,
-    after: Usage,
-    watch: Watch,
+/// What a month used, before anything is said of how long it takes and what it costs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Counted {
+    charges: u64,
+    /// Of single payments; the first are those at moments at which the reconciler ran.
+    asked_by_passes: u64,
+    asked_by_others: u64,
+    lists: u64,
+    messages: u64,
+    mails: u64,
+    half_write_units: u64,
+    half_read_units: u64,
+    written_bytes: u64,
+    /// Metrics and the hours in which they had data.
+    metric_hours: u64,
+    standing_bytes: u64,
+    added_bytes: u64,
+    /// By function, as are its requests to `DynamoDB`.
+    invocations: BTreeMap<String, u64>,
+    requests: BTreeMap<String, u64>,
 }
 
-impl Used {
+fn counted(before: &Usage, after: &Usage, watch: &Watch, stored: Stored) -> Counted {
+    let calls = |operation| after.calls_of(operation) - before.calls_of(operation);
+    let units = |of: fn(&crate::dynamodb::Units) -> u64| {
+        // What the control API reads is no part of the deployed stack.
+        let sum = |usage: &Usage| {
+            usage.units.iter().filter(|(app, _)| *app != "console").map(|(_, units)| of(units)).sum::<u64>()
+        };
+        sum(after) - sum(before)
+    };
+    let invoked = |usage: &Usage, function: Function| usage.invocations.get(function.name()).copied().unwrap_or(0);
+    let by_function = |count: &dyn Fn(Function) -> u64| {
+        Function::ALL.iter().map(|it| (it.name().to_owned(), count(*it))).collect::<BTreeMap<_, _>>()
+    };
+    Counted {
+        charges: calls(CHARGE),
+        asked_by_passes: watch.asked_by_passes,
+        asked_by_others: calls(ASK).saturating_sub(watch.asked_by_passes),
+        lists: calls(LIST),
+        messages: after.messages - before.messages,
+        mails: after.mails - before.mails,
+        half_write_units: units(|units| units.half_writes),
+        half_read_units: units(|units| units.half_reads),
+        written_bytes: after.written.bytes - before.written.bytes,
+        metric_hours: metric_hours(before, after, watch),
+        standing_bytes: stored.standing,
+        added_bytes: stored.added,
+        invocations: by_function(&|it| invoked(after, it) - invoked(before, it)),
+        requests: by_function(&|it| after.requests_of(it.name()) - before.requests_of(it.name())),
+    }
+}
+
+/// What the functions write, and what `CloudWatch` counts from lines of their logs.
+fn metric_hours(before: &Usage, after: &Usage, watch: &Watch) -> u64 {
+    let written = after.written.metric_hours.difference(&before.written.metric_hours);
+    // An error of PortOne's is counted by its type, and about each outcome that one leads to is one type.
+    let errors = written.clone().filter(|(metric, _)| {
+        ["declined", "refused", "unknown"].iter().any(|outcome| *metric == format!("Charges \"{outcome}\""))
+    });
+    u64::try_from(written.count() + errors.count() + watch.hours.len()).unwrap_or(u64::MAX)
+}
+
+impl Counted {
     fn invocations(&self, function: Function) -> f64 {
-        let count = |usage: &Usage| usage.invocations.get(function.name()).copied().unwrap_or(0);
-        float(count(&self.after) - count(&self.before))
+        float(self.invocations.get(function.name()).copied().unwrap_or(0))
     }
 
     fn requests(&self, function: Function) -> f64 {
-        float(self.after.requests_of(function.name()) - self.before.requests_of(function.name()))
+        float(self.requests.get(function.name()).copied().unwrap_or(0))
     }
 
-    fn calls(&self, operation: &str) -> f64 {
-        float(self.after.calls_of(operation) - self.before.calls_of(operation))
+    /// How long a function works, in milliseconds, as was measured: a webhook is an invocation, and each message, mail or question to `PortOne`
+    /// is taken for a charge of the worker's.
+    fn own_ms(&self, function: Function, prices: &Prices) -> f64 {
+        let invocations = self.invocations(function);
+        let Measured { webhook_ms, charge_ms, ms_to_start_webhook, ms_to_start_worker } = prices.measured;
+        let (each_ms, items, start_ms, starts) = match function {
+            Function::Webhook | Function::Api => (webhook_ms, 0, ms_to_start_webhook, prices.assumed.start_share),
+            Function::Worker => (charge_ms, self.messages, ms_to_start_worker, prices.assumed.start_share),
+            Function::Notifier => (charge_ms, self.mails, ms_to_start_worker, prices.assumed.start_share),
+            // Lambda keeps no process for what is invoked by the hour or the day.
+            Function::Planner => (charge_ms, self.messages, ms_to_start_worker, 1.0),
+            Function::Reconciler => (charge_ms, self.asked_by_passes + self.lists, ms_to_start_worker, 1.0),
+        };
+        each_ms * invocations.max(float(items)) + starts * invocations * start_ms
     }
 
-    /// How long a function ran, in seconds. What it waits for is waited for one after the other, but in
-    /// a worker's batch, and for mails, at once.
-    fn seconds(&self, function: Function, assumed: &Assumed) -> f64 {
+    /// How long a function waits for others, in milliseconds. What it waits for is waited for one after the other, but in a worker's batch, and for
+    /// mails, at once.
+    fn waiting_ms(&self, function: Function, assumed: &Assumed) -> f64 {
         let invocations = self.invocations(function);
         let mut waits = self.requests(function) * assumed.dynamodb_ms;
         let mut at_once = 1.0;
         match function {
             Function::Worker => {
-                waits += self.calls(CHARGE) * assumed.portone_charge_ms;
-                at_once = (self.messages() / invocations.max(1.0)).clamp(1.0, 10.0);
+                waits += float(self.charges) * assumed.portone_charge_ms;
+                at_once = (float(self.messages) / invocations.max(1.0)).clamp(1.0, 10.0);
             }
             // The worker's few questions are reckoned to it, too.
-            Function::Webhook => waits += (self.calls(ASK) - self.asked_by_passes()) * assumed.portone_read_ms,
+            Function::Webhook => waits += float(self.asked_by_others) * assumed.portone_read_ms,
             Function::Reconciler => {
-                waits += self.asked_by_passes() * assumed.portone_read_ms;
-                waits += self.calls(LIST) * assumed.portone_list_ms;
+                waits += float(self.asked_by_passes) * assumed.portone_read_ms;
+                waits += float(self.lists) * assumed.portone_list_ms;
             }
             Function::Notifier => {
-                waits += self.mails() * assumed.ses_ms;
-                at_once = (self.mails() / invocations.max(1.0)).clamp(1.0, float(SENDS_AT_ONCE as u64));
+                waits += float(self.mails) * assumed.ses_ms;
+                at_once = (float(self.mails) / invocations.max(1.0)).clamp(1.0, float(SENDS_AT_ONCE as u64));
             }
             // Nobody calls the API in these months, and the planner waits for tables and queues only.
             Function::Api | Function::Planner => {}
         }
-        (invocations * assumed.own_ms + waits / at_once) / 1000.0
+        waits / at_once
     }
 
-    fn asked_by_passes(&self) -> f64 {
-        float(self.watch.asked_by_passes)
-    }
-
-    /// Metrics and the hours in which they had data: what the functions write, and what `CloudWatch` counts from lines of their logs.
-    fn metric_hours(&self) -> usize {
-        let written = self.after.written.metric_hours.difference(&self.before.written.metric_hours);
-        // An error of PortOne's is counted by its type, and about each outcome that one leads to is one type.
-        let errors = written.clone().filter(|(metric, _)| {
-            ["declined", "refused", "unknown"].iter().any(|outcome| *metric == format!("Charges \"{outcome}\""))
-        });
-        written.count() + errors.count() + self.watch.hours.len()
-    }
-
-    fn messages(&self) -> f64 {
-        float(self.after.messages - self.before.messages)
-    }
-
-    fn mails(&self) -> f64 {
-        float(self.after.mails - self.before.mails)
-    }
-
-    fn units(&self, of: fn(&crate::dynamodb::Units) -> u64) -> f64 {
-        // What the control API reads is no part of the deployed stack.
-        let sum = |usage: &Usage| {
-            usage.units.iter().filter(|(app, _)| *app != "console").map(|(_, units)| of(units)).sum::<u64>()
-        };
-        float(sum(&self.after) - sum(&self.before)) / 2.0
-    }
-
-    fn quantities(&self, assumed: &Assumed, template: &Template, stored: Stored) -> Quantities {
+    fn quantities(&self, prices: &Prices, template: &Template) -> Quantities {
+        let assumed = &prices.assumed;
         let invocations: f64 = Function::ALL.iter().map(|it| self.invocations(*it)).sum();
         let http_requests = self.invocations(Function::Webhook) + self.invocations(Function::Api);
-        let seconds = |it: &Function| self.seconds(*it, assumed) * template.gigabytes(*it);
-        let portone_calls = self.calls(CHARGE) + self.calls(ASK) + self.calls(LIST);
-        let written = float(self.after.written.bytes - self.before.written.bytes);
+        let gb_seconds = |it: &Function| {
+            (self.own_ms(*it, prices) + self.waiting_ms(*it, assumed)) / 1000.0 * template.gigabytes(*it)
+        };
+        let portone_calls = float(self.charges + self.asked_by_passes + self.asked_by_others + self.lists);
         // Each call to PortOne is a line, and what became of each message.
-        let lines = (portone_calls + self.messages()) * assumed.line_log_bytes;
+        let lines = (portone_calls + float(self.messages)) * assumed.line_log_bytes;
         let platform = invocations * assumed.platform_log_bytes + http_requests * assumed.access_log_bytes;
-        let logs = written + lines + platform;
         Quantities {
             invocations,
-            gb_seconds: Function::ALL.iter().map(seconds).sum(),
-            write_units: self.units(|units| units.half_writes),
-            read_units: self.units(|units| units.half_reads),
-            gb_after_a_year: (float(stored.standing) + 12.0 * float(stored.added)) / GB,
-            messages: self.messages(),
+            gb_seconds: Function::ALL.iter().map(gb_seconds).sum(),
+            table_requests: Function::ALL.iter().map(|it| self.requests(*it)).sum(),
+            write_units: float(self.half_write_units) / 2.0,
+            read_units: float(self.half_read_units) / 2.0,
+            gb_after_a_year: (float(self.standing_bytes) + 12.0 * float(self.added_bytes)) / GB,
+            messages: float(self.messages),
             http_requests,
-            mails: self.mails(),
+            mails: float(self.mails),
             schedules: self.invocations(Function::Reconciler) + DAYS,
-            log_gb: logs / GB,
-            metrics: float(u64::try_from(self.metric_hours()).unwrap_or(u64::MAX)) / (DAYS * 24.0),
+            log_gb: (float(self.written_bytes) + lines + platform) / GB,
+            metrics: float(self.metric_hours) / (DAYS * 24.0),
             gb_out: portone_calls * assumed.portone_request_bytes / GB,
         }
     }
@@ -341,6 +387,10 @@ fn float(count: u64) -> f64 {
 fn bill(q: &Quantities, p: &Prices, template: &Template) -> Vec<Line> {
     let line = |service, what, quantity, price| Line { service, what, quantity, price };
     let empty_receives = p.assumed.empty_receives_a_month * template.queues;
+    // DynamoDB asks for a table's key at most once in five minutes on each connection, and at most once for a request; whoever reads the stream,
+    // as often.
+    let five_minutes = DAYS * 24.0 * 12.0;
+    let key_calls = q.table_requests.min(five_minutes * template.tables * p.assumed.table_connections) + five_minutes;
     let secret_calls = DAYS * 24.0 * float(Function::ALL.len() as u64);
     vec![
         line("Lambda", "invocations", q.invocations, p.lambda.million_requests / MILLION),
@@ -349,6 +399,7 @@ fn bill(q: &Quantities, p: &Prices, template: &Template) -> Vec<Line> {
         line("DynamoDB", "read units", q.read_units, p.dynamodb.million_read_units / MILLION),
         line("DynamoDB", "GB stored after a year", q.gb_after_a_year, p.dynamodb.gb_month),
         line("DynamoDB", "GB kept for recovery", q.gb_after_a_year, p.dynamodb.gb_month_of_recovery),
+        line("KMS", "calls for the tables' keys, at most", key_calls, p.kms.ten_thousand_calls / 10_000.0),
         line("SQS", "requests: send, receive, delete", q.messages * 3.0, p.sqs.million_requests / MILLION),
         line("SQS", "receives of queues that are empty", empty_receives, p.sqs.million_requests / MILLION),
         line("API Gateway", "requests", q.http_requests, p.http_api.million_requests / MILLION),
@@ -401,6 +452,8 @@ fn shown(number: f64) -> String {
 struct Template {
     memory: Vec<(&'static str, f64)>,
     queues: f64,
+    /// Those whose key is in KMS, in the account.
+    tables: f64,
     secrets: f64,
     alarm_metrics: f64,
     dashboards: f64,
@@ -432,6 +485,10 @@ impl Template {
             memory: Function::ALL.iter().map(|it| (it.name(), own(*it).unwrap_or(globals))).collect(),
             // Dead letters are polled by nobody.
             queues: 2.0,
+            tables: float(
+                u64::try_from(resources("AWS::DynamoDB::Table").into_iter().filter(|it| has_a_key(it)).count())
+                    .unwrap_or(u64::MAX),
+            ),
             secrets: count("AWS::SecretsManager::Secret"),
             alarm_metrics: resources("AWS::CloudWatch::Alarm").into_iter().map(alarm_metrics).sum(),
             dashboards: count("AWS::CloudWatch::Dashboard"),
@@ -447,6 +504,12 @@ impl Template {
 fn memory(properties: Option<&Yaml<'_>>) -> Option<f64> {
     let megabytes = properties?.as_mapping_get("MemorySize")?.as_integer()?;
     u32::try_from(megabytes).ok().map(f64::from)
+}
+
+/// Whether a table is encrypted by a key of the account's, which is asked for by calls that are paid; else AWS's own is, which costs nothing.
+fn has_a_key(table: &Yaml<'_>) -> bool {
+    let settings = table.as_mapping_get("Properties").and_then(|it| it.as_mapping_get("SSESpecification"));
+    settings.and_then(|it| it.as_mapping_get("SSEEnabled")).and_then(Yaml::as_bool) == Some(true)
 }
 
 /// How many metrics an alarm is paid for: those that it looks at, and each of them three times if it looks at a band around them, for the band
@@ -468,6 +531,7 @@ struct Prices {
     as_of: String,
     lambda: Lambda,
     dynamodb: DynamoDb,
+    kms: Kms,
     sqs: Sqs,
     http_api: HttpApi,
     ses: Ses,
@@ -476,12 +540,13 @@ struct Prices {
     cloudwatch: CloudWatch,
     xray: XRay,
     transfer: Transfer,
+    measured: Measured,
     assumed: Assumed,
 }
 
 macro_rules! prices {
     ($($name:ident { $($field:ident),* $(,)? })*) => { $(
-        #[derive(Debug, Deserialize)]
+        #[derive(Debug, Clone, Copy, Deserialize)]
         #[serde(deny_unknown_fields)]
         struct $name { $($field: f64),* }
     )* };
@@ -490,6 +555,7 @@ macro_rules! prices {
 prices! {
     Lambda { gb_second, million_requests }
     DynamoDb { million_write_units, million_read_units, gb_month, gb_month_of_recovery }
+    Kms { ten_thousand_calls }
     Sqs { million_requests }
     HttpApi { million_requests }
     Ses { thousand_mails }
@@ -498,9 +564,10 @@ prices! {
     CloudWatch { gb_of_logs, metric_month, alarm_metric_month, dashboard_month }
     XRay { million_traces }
     Transfer { gb_out }
+    Measured { webhook_ms, charge_ms, ms_to_start_webhook, ms_to_start_worker }
     Assumed {
-        dynamodb_ms, portone_charge_ms, portone_read_ms, portone_list_ms, ses_ms, own_ms, platform_log_bytes, access_log_bytes,
-        line_log_bytes, empty_receives_a_month, portone_request_bytes,
+        dynamodb_ms, portone_charge_ms, portone_read_ms, portone_list_ms, ses_ms, start_share, table_connections, platform_log_bytes,
+        access_log_bytes, line_log_bytes, empty_receives_a_month, portone_request_bytes,
     }
 }
 
@@ -508,14 +575,166 @@ prices! {
 mod tests {
     use super::*;
 
+    const COUNTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cost.toml");
+    const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../");
+    const RENEW: &str = "UPDATE=1 cargo test --workspace --lib cost::";
+
+    fn prices() -> Prices {
+        toml::from_str(include_str!("../../../infra/prices.toml")).unwrap()
+    }
+
+    fn is_to_be_renewed() -> bool {
+        #[expect(clippy::disallowed_methods, reason = "whether pages are to be written, is for whoever prices to say")]
+        std::env::var("UPDATE").is_ok_and(|value| value == "1")
+    }
+
+    /// The months of [`SIZES`], as they were counted.
+    #[derive(Debug, Deserialize, Serialize)]
+    struct Months {
+        months: Vec<Counted>,
+    }
+
+    impl Months {
+        fn kept() -> Self {
+            toml::from_str(&std::fs::read_to_string(COUNTED).unwrap()).unwrap()
+        }
+
+        fn bill(&self, customers: f64) -> Vec<Line> {
+            bill_of(&self.months, customers, &prices(), &Template::read().unwrap())
+        }
+    }
+
+    /// `$1,234.56`.
+    fn dollars(sum: f64) -> String {
+        let text = format!("{sum:.2}");
+        let (whole, cents) = text.split_once('.').unwrap();
+        let digits: Vec<char> = whole.chars().rev().collect();
+        let groups: Vec<String> = digits.chunks(3).map(|three| three.iter().rev().collect()).collect();
+        format!("${}.{cents}", groups.into_iter().rev().collect::<Vec<_>>().join(","))
+    }
+
+    fn sum<'a>(lines: impl IntoIterator<Item = &'a Line>) -> f64 {
+        lines.into_iter().map(Line::dollars).sum()
+    }
+
+    /// What a page says between `<!-- name -->` and `<!-- /name -->`: (page, name, text).
+    fn said(months: &Months) -> [(&'static str, &'static str, String); 2] {
+        const SERVICES: [&str; 5] = ["SES", "DynamoDB", "CloudWatch", "SQS", "Lambda"];
+        let row = |cells: &[String]| format!("| {} |", cells.join(" | "));
+        let named = ["customers".to_owned(), format!("a month, with the prices of {}", prices().as_of)].into_iter();
+        let head: Vec<_> = named.chain(SERVICES.map(str::to_owned)).chain(["all else".to_owned()]).collect();
+        let mut rows = vec![row(&head), row(&vec!["---:".to_owned(); head.len()])];
+        for customers in ["1", "10,000", "1,000,000", "10,000,000"] {
+            let bill = months.bill(customers.replace(',', "").parse().unwrap());
+            let parts = SERVICES.map(|name| sum(bill.iter().filter(|line| line.service == name)));
+            let rest = sum(&bill) - parts.iter().sum::<f64>();
+            let sums = [sum(&bill)].into_iter().chain(parts).chain([rest]).map(dollars);
+            rows.push(row(&[customers.to_owned()].into_iter().chain(sums).collect::<Vec<_>>()));
+        }
+        let [million, ten] = [1e6, 1e7].map(|customers| months.bill(customers));
+        let mails = sum(ten.iter().filter(|line| line.service == "SES"));
+        let sentence = format!(
+            "`make cost CUSTOMERS=1000000`: {} for the month, `10000000`: {}, of which mails are {}.",
+            dollars(sum(&million)),
+            dollars(sum(&ten)),
+            dollars(mails)
+        );
+        [("docs/OPERATIONS.md", "cost", rows.join("\n")), ("docs/SCALE.md", "dollars", sentence)]
+    }
+
+    fn written(page: &str, name: &str, text: &str) -> String {
+        let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
+        let (before, rest) = page.split_once(&begin).unwrap_or_else(|| panic!("the page has no place for {name}"));
+        let (_, after) = rest.split_once(&end).unwrap_or_else(|| panic!("{name} has no end"));
+        format!("{before}{begin}\n{text}\n\n{end}{after}")
+    }
+
+    #[tokio::test]
+    async fn a_month_uses_what_was_counted_and_the_pages_say_what_that_costs() {
+        let bar = Progress::new();
+        if is_to_be_renewed() {
+            let months = vec![month(SIZES[0], &bar).await.unwrap(), month(SIZES[1], &bar).await.unwrap()];
+            let kept = toml::to_string(&Months { months }).unwrap();
+            let head = format!("# What months of {SIZES:?} customers use: `{RENEW}` writes this file.");
+            std::fs::write(COUNTED, format!("{head}\n\n{kept}")).unwrap();
+        }
+        let kept = Months::kept();
+        for (file, name, text) in said(&kept) {
+            let page = std::fs::read_to_string(format!("{ROOT}{file}")).unwrap();
+            let now = written(&page, name, &text);
+            if is_to_be_renewed() {
+                std::fs::write(format!("{ROOT}{file}"), &now).unwrap();
+            }
+            assert!(is_to_be_renewed() || page == now, "{file} has another {name}; `{RENEW}` writes it");
+        }
+        let (kept, now) = (&kept.months[0], month(SIZES[0], &bar).await.unwrap());
+        let exact = |it: &Counted| (it.charges, it.mails, it.lists, it.standing_bytes);
+        assert_eq!(exact(&now), exact(kept), "`{RENEW}`");
+        // How many webhooks come early depends on the machine; each costs its own function three requests, and the worker two.
+        for function in [Function::Planner, Function::Notifier, Function::Reconciler] {
+            let (kept, now) = (kept.requests[function.name()], now.requests[function.name()]);
+            assert!(
+                kept.abs_diff(now) <= 10 + kept / 20,
+                "{function:?}: {now} requests, and {kept} were counted; `{RENEW}`"
+            );
+        }
+    }
+
+    #[test]
+    fn the_functions_durations_are_those_that_were_measured_at_their_memorys_share() {
+        let file = std::fs::read_to_string(format!("{ROOT}bench/results/compare.json")).unwrap();
+        let results: serde_json::Value = serde_json::from_str(&file).unwrap();
+        let of = |part: &str, kind: &str, which: &str| {
+            let all = results[part].as_array().unwrap().iter();
+            let mut ours = all.filter(|it| it["side"] == "rust" && it["share_of_mb"] == 256 && it[kind] == which);
+            ours.next().unwrap().clone()
+        };
+        let mean = |all: Vec<f64>| (all.iter().sum::<f64>() / float(all.len() as u64) / 100.0).round() / 10.0;
+        let numbers = |it: &serde_json::Value| -> Vec<f64> {
+            it.as_array().unwrap().iter().map(|it| it.as_f64().unwrap()).collect()
+        };
+        let warm =
+            |case| mean(of("warm", "case", case)["rounds_us"].as_array().unwrap().iter().flat_map(numbers).collect());
+        let start = |kind| {
+            let it = of("cold", "kind", kind);
+            mean(
+                numbers(&it["init_us"])
+                    .iter()
+                    .zip(numbers(&it["first_us"]))
+                    .map(|(init, first)| init + first)
+                    .collect(),
+            )
+        };
+        // A batch is ten charges.
+        let charge = (warm("batch") * 10.0).round() / 100.0;
+        let measured = format!("{:?}", [warm("paid"), charge, start("webhook"), start("worker")]);
+        let Measured { webhook_ms, charge_ms, ms_to_start_webhook, ms_to_start_worker } = prices().measured;
+        let said = format!("{:?}", [webhook_ms, charge_ms, ms_to_start_webhook, ms_to_start_worker]);
+        assert_eq!(said, measured, "[measured] of infra/prices.toml is not what bench/results/compare.json has");
+    }
+
+    #[test]
+    fn keys_are_asked_for_no_oftener_than_tables_and_than_every_five_minutes_on_each_connection() {
+        let (prices, template) = (prices(), Template::read().unwrap());
+        let calls = |table_requests| {
+            let lines = bill(&Quantities { table_requests, ..Quantities::default() }, &prices, &template);
+            lines.iter().find(|line| line.service == "KMS").unwrap().quantity
+        };
+        let months_of_one = 31.0 * 288.0;
+        assert_eq!(calls(100.0).to_string(), (months_of_one + 100.0).to_string());
+        let most = months_of_one * (1.0 + 6.0 * prices.assumed.table_connections);
+        assert_eq!(calls(1e12).to_string(), most.to_string());
+    }
+
     #[test]
     fn the_prices_are_read_whole_and_none_is_left_out() {
-        let prices: Prices = toml::from_str(include_str!("../../../infra/prices.toml")).unwrap();
-        let template = Template::read().unwrap();
+        let (prices, template) = (prices(), Template::read().unwrap());
         let lines = bill(&Quantities { invocations: 1.0, ..Quantities::default() }, &prices, &template);
         assert!(lines.iter().all(|line| line.price > 0.0), "{lines:?}");
         assert!(
-            [template.secrets, template.alarm_metrics, template.dashboards].iter().all(|count| *count >= 1.0),
+            [template.tables, template.secrets, template.alarm_metrics, template.dashboards]
+                .iter()
+                .all(|count| *count >= 1.0),
             "{template:?}"
         );
         assert!(Function::ALL.iter().all(|it| template.gigabytes(*it) >= 0.125), "{template:?}");

@@ -47,7 +47,7 @@ struct Inner {
     engine: String,
     client: reqwest::Client,
     events_table: String,
-    without_tokens: bool,
+    is_rush: bool,
     state: Mutex<Counted>,
     changed: Arc<Notify>,
 }
@@ -66,7 +66,7 @@ impl Dynamo {
         file: Option<&Path>,
         events_table: &str,
         changed: Arc<Notify>,
-        without_tokens: bool,
+        is_rush: bool,
     ) -> anyhow::Result<Self> {
         let database = match file {
             Some(path) => {
@@ -80,7 +80,7 @@ impl Dynamo {
         tokio::spawn(dynoxide::server::serve_on(listener, database));
         let client = reqwest::Client::builder().no_proxy().build()?;
         let events_table = events_table.to_owned();
-        Ok(Self(Arc::new(Inner { engine, client, events_table, without_tokens, state: Mutex::default(), changed })))
+        Ok(Self(Arc::new(Inner { engine, client, events_table, is_rush, state: Mutex::default(), changed })))
     }
 
     /// The HTTP API that everyone uses.
@@ -192,6 +192,18 @@ fn without_token(body: &Bytes) -> Bytes {
     }
 }
 
+/// A query without a limit is given one that a page of 1 MB of our rows does not come to.
+fn bounded(operation: &str, body: Bytes) -> Bytes {
+    const LIMIT: &[u8] = b"\"Limit\":";
+    if operation != "Query" || body.windows(LIMIT.len()).any(|part| part == LIMIT) {
+        return body;
+    }
+    match body.trim_ascii_end().strip_suffix(b"}") {
+        Some(open) if open.len() > 1 => [open, br#","Limit":5000}"#].concat().into(),
+        _ => body,
+    }
+}
+
 async fn forward(State(dynamo): State<Dynamo>, headers: HeaderMap, body: Bytes) -> Response {
     if body.len() > MAX_REQUEST_BYTES {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
@@ -203,7 +215,7 @@ async fn forward(State(dynamo): State<Dynamo>, headers: HeaderMap, body: Bytes) 
     let app = agent.split(' ').find_map(|part| part.strip_prefix("app/")).map(str::to_owned);
     dynamo.count(app.as_deref().unwrap_or("other"), &operation);
     let sent = if app.is_some() && METERED.contains(&operation.as_str()) { metered(&body) } else { body.clone() };
-    let sent = if dynamo.0.without_tokens { without_token(&sent) } else { sent };
+    let sent = if dynamo.0.is_rush { bounded(&operation, without_token(&sent)) } else { sent };
     let mut request = dynamo.0.client.post(&dynamo.0.engine).body(sent);
     for (name, value) in &headers {
         if name != header::HOST && name != header::CONTENT_LENGTH {
@@ -300,6 +312,14 @@ mod tests {
         );
         assert_eq!(of(r#"{"TransactItems":[],"ClientRequestToken":"a-1"}"#), r#"{"TransactItems":[]}"#);
         assert_eq!(of(r#"{"TransactItems":[]}"#), r#"{"TransactItems":[]}"#);
+    }
+
+    #[test]
+    fn a_query_that_says_no_limit_is_given_one() {
+        let of = |operation, body: &'static str| bounded(operation, Bytes::from_static(body.as_bytes()));
+        assert_eq!(of("Query", r#"{"TableName":"t"}"#), r#"{"TableName":"t","Limit":5000}"#);
+        assert_eq!(of("Query", r#"{"TableName":"t","Limit":8}"#), r#"{"TableName":"t","Limit":8}"#);
+        assert_eq!(of("GetItem", r#"{"TableName":"t"}"#), r#"{"TableName":"t"}"#);
     }
 
     #[test]

@@ -3,8 +3,9 @@
 
 use crate::clock::Clock;
 use crate::tally::Tally;
+use anyhow::Context as _;
 use aws_lambda_events::event::dynamodb::Event as StreamEvent;
-use aws_lambda_events::event::sqs::SqsEvent;
+use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
 use billing_aws::dynamo::DynamoStore;
 use billing_aws::gateway::PortOneGateway;
 use billing_aws::secrets::{CachedSecret, SecretsManager, WebhookSecrets};
@@ -93,11 +94,35 @@ pub struct Functions {
     /// Of the planner.
     pub planner: (DynamoStore, SqsQueue),
     /// Of the worker.
-    pub worker: (Desk, SqsQueue),
+    pub worker: (Workers, SqsQueue),
     /// Of the reconciler.
     pub reconciler: Desk,
     /// Of the notifier.
     pub notifier: (DynamoStore, SesMailer, Sender),
+}
+
+/// The processes of λ worker.
+#[derive(Debug)]
+pub enum Workers {
+    /// One, which works on all batches at once. They share its connections and its pace.
+    One(Box<Desk>),
+    /// As many as there are batches at once, as deployed: each has its own connections and its own pace. These are free.
+    Each(Mutex<Vec<Desk>>),
+}
+
+impl Workers {
+    async fn handle(&self, queue: &SqsQueue, event: SqsEvent) -> anyhow::Result<SqsBatchResponse> {
+        match self {
+            Self::One(desk) => Ok(charger::worker::handle(desk, queue, event).await),
+            Self::Each(free) => {
+                let free = || free.lock().unwrap_or_else(PoisonError::into_inner);
+                let desk = free().pop().context("there are more batches at once than workers")?;
+                let answer = charger::worker::handle(&desk, queue, event).await;
+                free().push(desk);
+                Ok(answer)
+            }
+        }
+    }
 }
 
 /// The type of the secrets' cache.
@@ -140,8 +165,8 @@ impl Lambda {
             }
             Function::Worker => {
                 let event: SqsEvent = serde_json::from_value(event)?;
-                let (desk, queue) = &f.worker;
-                serde_json::to_value(charger::worker::handle(desk, queue, event).await)?
+                let (workers, queue) = &f.worker;
+                serde_json::to_value(workers.handle(queue, event).await?)?
             }
             Function::Reconciler => {
                 let event: ReconcilerEvent = serde_json::from_value(event)?;

@@ -18,6 +18,7 @@ pub mod portone;
 pub mod queue;
 pub mod run;
 pub mod rush;
+pub mod sent;
 pub mod serve;
 pub mod stack;
 pub mod tally;

@@ -5,9 +5,12 @@ use sandbox::cost::CostArgs;
 use sandbox::event::EventArgs;
 use sandbox::run::RunArgs;
 use sandbox::rush::RushArgs;
+use sandbox::sent::Sent;
 use sandbox::serve::ServeArgs;
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
 /// Recurring billing on PortOne V2, on one machine: embedded DynamoDB, PortOne simulator, mailbox, clock, and the real Lambda handlers.
 #[derive(Debug, Parser)]
@@ -49,10 +52,18 @@ fn main() -> ExitCode {
 async fn obey() -> ExitCode {
     let command = Cli::parse().command;
     // A run is full of faults on purpose; their warnings are for those who ask (RUST_LOG).
-    log(if matches!(command, Command::Run(_) | Command::Cost(_) | Command::Rush(_)) { "off" } else { "warn" });
+    let filter =
+        filter(if matches!(command, Command::Run(_) | Command::Cost(_) | Command::Rush(_)) { "off" } else { "warn" });
+    let sent = Sent::default();
+    if matches!(command, Command::Rush(_)) {
+        let lines = fmt::layer().with_writer(std::io::stderr).with_filter(filter);
+        tracing_subscriber::registry().with(lines).with(sent.layer()).init();
+    } else {
+        fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    }
     let done = match command {
         Command::Cost(args) => sandbox::cost::cost(&args).await,
-        Command::Rush(args) => Box::pin(sandbox::rush::rush(&args)).await,
+        Command::Rush(args) => Box::pin(sandbox::rush::rush(&args, &sent)).await,
         Command::Run(args) => sandbox::run::run(&args).await,
         Command::Serve(args) => sandbox::serve::serve(&args).await.map(|()| true),
         Command::Event(args) => sandbox::event::print(&args).map(|()| true),
@@ -67,7 +78,6 @@ async fn obey() -> ExitCode {
     }
 }
 
-fn log(default: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+fn filter(default: &str) -> EnvFilter {
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default))
 }

@@ -1,13 +1,16 @@
 //! `sandbox rush`: a first of the month on which everybody is due at once, in real time, and how the stack stood up to it.
 //!
 //! All customers have a card on one channel. `PortOne` takes 300 ms to 2 s for each charge, as it does. Planner, workers, webhook function and
-//! notifier run as deployed and at the same time; every charge goes through the allowance of one process, for here the workers are one.
+//! notifier run as deployed and at the same time. Either the workers are one process with many batches at once, and every charge goes through its
+//! allowance: that shows what a pace can do. Or each is a process with one batch at a time and its own part of the allowance: so it is deployed.
 
 use crate::clock::Clock;
 use crate::customers::{self, CreateError, NewCustomers};
 use crate::run::{Progress, START};
+use crate::sent::Sent;
 use crate::stack::{Options, Stack};
 use crate::usage::Usage;
+use anyhow::Context as _;
 use billing_core::Timestamp;
 use billing_core::calendar::{self, Period};
 use clap::Args;
@@ -28,8 +31,12 @@ pub struct RushArgs {
     #[arg(long, default_value_t = NonZeroU32::MIN.saturating_add(99))]
     pub allowance: NonZeroU32,
     /// How many workers run at once, each on ten messages. As many as keep the allowance busy, if it is not said.
-    #[arg(long)]
-    pub workers: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub workers: Option<u32>,
+    /// Has each worker be a process with a pace of its own, as deployed: the allowance, of which each has the same whole number, is theirs
+    /// together.
+    #[arg(long, requires = "workers")]
+    pub per_worker: bool,
     /// Writes everything that was measured to this file, as JSON.
     #[arg(long)]
     pub json: Option<PathBuf>,
@@ -86,7 +93,9 @@ struct Pass {
 pub struct Rushed {
     customers: u32,
     allowance: u32,
-    workers: usize,
+    workers: u32,
+    /// The part of the allowance that each worker has, if each has a pace of its own.
+    per_worker: Option<NonZeroU32>,
     latency_ms: (u32, u32),
     /// The planner's own time, from its tick until it had handed everybody over.
     planned_ms: u64,
@@ -96,6 +105,8 @@ pub struct Rushed {
     rested_ms: u64,
     /// The most charges that came within one second, wherever it begins.
     most_in_a_second: usize,
+    /// The most that were let go within one second, wherever it begins.
+    most_sent_in_a_second: usize,
     /// The share of the allowance that was used from the first charge to the last, in percent; none if that is less than two seconds.
     used_percent: Option<u64>,
     approvals: usize,
@@ -115,15 +126,17 @@ pub struct Rushed {
 
 /// Lives through it, and prints what was measured. `false` if not everybody was charged exactly once.
 #[expect(clippy::print_stdout, reason = "the figures are what the command is for")]
-pub async fn rush(args: &RushArgs) -> anyhow::Result<bool> {
+pub async fn rush(args: &RushArgs, sent: &Sent) -> anyhow::Result<bool> {
     let start: Timestamp = START.parse()?;
     // The mean latency × the allowance is how many charges are under way; twice that, for a batch takes the time of its slowest.
     let busy = args.allowance.get().saturating_mul(LATENCY_MS.1) / 1_000;
-    let workers = args.workers.unwrap_or_else(|| usize::try_from(busy.div_ceil(BATCH) + 1).unwrap_or(usize::MAX));
+    let workers = args.workers.unwrap_or_else(|| busy.div_ceil(BATCH) + 1);
+    let per_worker = args.per_worker.then(|| part_of(args.allowance, workers)).transpose()?;
     let options = Options {
         clock: Clock::running_from(start),
-        workers,
-        charges_per_second: Some(args.allowance),
+        workers: usize::try_from(workers)?,
+        workers_apart: args.per_worker,
+        charges_per_second: Some(per_worker.unwrap_or(args.allowance)),
         is_rush: true,
         ..Options::default()
     };
@@ -134,13 +147,19 @@ pub async fn rush(args: &RushArgs) -> anyhow::Result<bool> {
     let month = Period::starting(calendar::date_at(start)).next();
     stack.engine.advance_to(month.due_at().checked_sub(SignedDuration::from_secs(1))?, |_| ()).await?;
     stack.clock.advance_to(month.due_at());
-    let rushed = measure(&stack, args, workers, month, &bar).await?;
+    let rushed = Rushed { per_worker, ..measure(&stack, args, workers, month, sent, &bar).await? };
     bar.finish();
     if let Some(file) = &args.json {
         std::fs::write(file, serde_json::to_string(&rushed)?)?;
     }
     println!("{}", rushed.table());
     Ok(rushed.is_right())
+}
+
+/// What each of so many workers may send, if all may send so much.
+fn part_of(allowance: NonZeroU32, workers: u32) -> anyhow::Result<NonZeroU32> {
+    let part = NonZeroU32::new(allowance.get() / workers.max(1)).filter(|part| part.get() * workers == allowance.get());
+    part.with_context(|| format!("an allowance of {allowance} cannot be divided among {workers} workers"))
 }
 
 async fn make(stack: &Stack, customers: u32, bar: &Progress) -> anyhow::Result<()> {
@@ -170,8 +189,9 @@ async fn make(stack: &Stack, customers: u32, bar: &Progress) -> anyhow::Result<(
 async fn measure(
     stack: &Stack,
     args: &RushArgs,
-    workers: usize,
+    workers: u32,
     month: Period,
+    sent: &Sent,
     bar: &Progress,
 ) -> anyhow::Result<Rushed> {
     let before = Usage::of(stack);
@@ -211,6 +231,10 @@ async fn measure(
     let planned_ms = since(planning.await??);
     let mut came = stack.portone.charges_came_at();
     came.sort_unstable();
+    let arrived: Vec<Duration> = came.iter().map(|at| Duration::from_millis(since(*at))).collect();
+    let sent = sent.moments();
+    let sent: Vec<Duration> =
+        sent.iter().map(|at| sent.first().map_or(Duration::ZERO, |first| at.duration_since(*first))).collect();
     let (first, last) = (came.first().copied().unwrap_or(began), came.last().copied().unwrap_or(began));
     let allowed_ms = u64::from(args.customers) * 1_000 / u64::from(args.allowance.get());
     let took_ms = u64::try_from(last.duration_since(first).as_millis()).unwrap_or(0);
@@ -224,11 +248,13 @@ async fn measure(
         customers: args.customers,
         allowance: args.allowance.get(),
         workers,
+        per_worker: None,
         latency_ms: LATENCY_MS,
         planned_ms,
         charged_ms: since(last),
         rested_ms,
-        most_in_a_second: most_in_a_second(&came),
+        most_in_a_second: most_in_a_second(&arrived),
+        most_sent_in_a_second: most_in_a_second(&sent),
         used_percent: (took_ms >= 2_000).then(|| allowed_ms * 100 / took_ms),
         approvals: stack.portone.ledger().approvals.len(),
         mails: used.mails - before.mails,
@@ -266,11 +292,11 @@ fn total(usage: &Usage) -> u64 {
 }
 
 /// The most of these moments, in order, that lie within one second.
-fn most_in_a_second(moments: &[Timestamp]) -> usize {
+fn most_in_a_second(moments: &[Duration]) -> usize {
     let mut most = 0;
     let mut first = 0;
     for (last, moment) in moments.iter().enumerate() {
-        while moments.get(first).is_some_and(|from| moment.duration_since(*from) >= SignedDuration::from_secs(1)) {
+        while moments.get(first).is_some_and(|from| moment.saturating_sub(*from) >= Duration::from_secs(1)) {
             first += 1;
         }
         most = most.max(last + 1 - first);
@@ -290,10 +316,12 @@ fn memory() -> (u64, u64) {
 
 impl Rushed {
     fn is_right(&self) -> bool {
+        let allowance = usize::try_from(self.allowance).unwrap_or(0);
         self.approvals == usize::try_from(self.customers).unwrap_or(0)
             && self.compared.is_equal
             && self.closed.is_equal
-            && self.most_in_a_second * 100 <= usize::try_from(self.allowance).unwrap_or(0) * ARRIVED_PERCENT
+            && (1..=allowance).contains(&self.most_sent_in_a_second)
+            && self.most_in_a_second * 100 <= allowance * ARRIVED_PERCENT
     }
 
     fn table(&self) -> String {
@@ -308,11 +336,16 @@ impl Rushed {
             ("customers due at once", self.customers.to_string()),
             ("allowance of the channel, a second", self.allowance.to_string()),
             ("workers, each on ten messages", self.workers.to_string()),
+            (
+                "of the allowance, each worker has",
+                self.per_worker.map_or_else(|| "any part".to_owned(), |part| part.to_string()),
+            ),
             ("everybody handed over after", seconds(self.planned_ms)),
             ("deepest queue", deepest.to_string()),
             ("last charge after", seconds(self.charged_ms)),
             ("all mails sent and webhooks taken after", seconds(self.rested_ms)),
-            ("most charges within any second", self.most_in_a_second.to_string()),
+            ("most charges let go within any second", self.most_sent_in_a_second.to_string()),
+            ("most that came within any second", self.most_in_a_second.to_string()),
             (
                 "of the allowance used",
                 self.used_percent.map_or_else(|| "-".to_owned(), |percent| format!("{percent} %")),
@@ -339,8 +372,14 @@ mod tests {
 
     #[test]
     fn a_second_is_counted_wherever_it_begins() {
-        let at = |ms: i64| Timestamp::from_millisecond(ms).unwrap();
         assert_eq!(most_in_a_second(&[]), 0);
-        assert_eq!(most_in_a_second(&[at(0), at(900), at(999), at(1000), at(1001), at(5000)]), 4);
+        assert_eq!(most_in_a_second(&[0, 900, 999, 1000, 1001, 5000].map(Duration::from_millis)), 4);
+    }
+
+    #[test]
+    fn each_worker_has_a_whole_part_of_the_allowance() {
+        let of =
+            |allowance: u32, workers| part_of(NonZeroU32::new(allowance).unwrap(), workers).ok().map(NonZeroU32::get);
+        assert_eq!((of(100, 20), of(100, 30), of(3, 4)), (Some(5), None, None));
     }
 }

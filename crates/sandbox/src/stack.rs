@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::dynamodb::Dynamo;
 use crate::engine::{Engine, Parts, Past, WORKERS};
 use crate::environment::{self, Environment};
-use crate::lambda::{Desk, Functions, Lambda, Secret};
+use crate::lambda::{Desk, Functions, Lambda, Secret, Workers};
 use crate::mailbox::Mailbox;
 use crate::portone::{PortOne, PortOneConfig};
 use crate::queue;
@@ -54,6 +54,7 @@ pub const CHECKOUT_SECRET_ID: &str = "sandbox/checkout-secret";
 
 /// How the stack is opened.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a wish of its own")]
 pub struct Options {
     /// The address the ports listen on.
     pub bind: IpAddr,
@@ -75,12 +76,14 @@ pub struct Options {
     pub read_timeout: Duration,
     /// How many workers run at once: the maximum concurrency of the queue's mapping.
     pub workers: usize,
+    /// Whether each worker is a process of its own, as deployed; otherwise one process is all of them.
+    pub workers_apart: bool,
     /// How many charges a second a process sends on each channel; as many as come if absent.
     pub charges_per_second: Option<NonZeroU32>,
     /// Whether it is to stand up to a hundred thousand customers at once: `PortOne`'s simulator has a thread of its own (as long as the process
     /// lives), so that it notes when a charge comes however busy the rest is; and the tables' engine is not told the tokens of transactions,
-    /// for with each one it looks through all of the last ten minutes. Nothing is lost between the SDK and the tables here, so no transaction
-    /// is sent again.
+    /// for with each one it looks through all of the last ten minutes (nothing is lost between the SDK and the tables here, so no transaction
+    /// is sent again); and a query without a limit gets one, for the engine reads all that follows before it cuts off a page of 1 MB.
     pub is_rush: bool,
     /// Whether it runs no function by itself, for they run elsewhere: no schedule fires, and queues and stream keep what they get.
     /// `PortOne` sends no webhook before it is told where to.
@@ -100,6 +103,7 @@ impl Default for Options {
             webhook_secret: WEBHOOK_SECRET.to_owned(),
             read_timeout: portone::DEFAULT_READ_TIMEOUT,
             workers: WORKERS,
+            workers_apart: false,
             charges_per_second: None,
             is_rush: false,
             bare: false,
@@ -217,6 +221,7 @@ impl Stack {
             },
             read_timeout: options.read_timeout,
             charges_per_second: options.charges_per_second,
+            workers_apart: options.workers_apart.then_some(options.workers),
         };
         let (dynamodb, _) = wiring.sdk("console").await?;
         let dynamodb = aws_sdk_dynamodb::Client::new(&dynamodb);
@@ -367,6 +372,8 @@ struct Wiring {
     settings: Settings,
     read_timeout: Duration,
     charges_per_second: Option<NonZeroU32>,
+    /// How many workers are processes of their own.
+    workers_apart: Option<usize>,
 }
 
 impl Wiring {
@@ -412,6 +419,15 @@ impl Wiring {
         })
     }
 
+    async fn workers(&self) -> anyhow::Result<Workers> {
+        let Some(count) = self.workers_apart else { return Ok(Workers::One(Box::new(self.desk("worker").await?))) };
+        let mut free = Vec::new();
+        for _ in 0..count {
+            free.push(self.desk("worker").await?);
+        }
+        Ok(Workers::Each(free.into()))
+    }
+
     async fn lambda(&self) -> anyhow::Result<Lambda> {
         let (_, planner) = self.sdk("planner").await?;
         let (_, worker) = self.sdk("worker").await?;
@@ -435,7 +451,7 @@ impl Wiring {
             webhook_queue: SqsQueue::new(aws_sdk_sqs::Client::new(&webhook), queues.clone()),
             webhook_secrets: WebhookSecrets::new(self.secret("webhook", WEBHOOK_SECRET_ID).await?),
             planner: (self.store("planner").await?, SqsQueue::new(aws_sdk_sqs::Client::new(&planner), queues.clone())),
-            worker: (self.desk("worker").await?, SqsQueue::new(aws_sdk_sqs::Client::new(&worker), queues)),
+            worker: (self.workers().await?, SqsQueue::new(aws_sdk_sqs::Client::new(&worker), queues)),
             reconciler: self.desk("reconciler").await?,
             notifier: (
                 self.store("notifier").await?,

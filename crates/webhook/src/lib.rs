@@ -17,8 +17,8 @@ use billing_flows::clean;
 use billing_flows::ports::{Clock, Gateway, Queue, Signal, Store, Telemetry};
 use billing_flows::receive_webhook::{Hint, KeyHint, PaymentHint, Received, Webhook};
 use billing_flows::{Billing, FlowError};
-use lambda_http::http::StatusCode;
 use lambda_http::http::header::CONTENT_TYPE;
+use lambda_http::http::{HeaderValue, StatusCode};
 use lambda_http::{Body, Request, Response};
 use portone::webhook::{self as signed, BillingKeyEvent, Event, EventKind, TransactionEvent, WebhookHeaders};
 
@@ -131,8 +131,9 @@ async fn verify<'a, R: ReadSecret, D: Clock>(
     body: &'a [u8],
     now: jiff::Timestamp,
 ) -> Result<signed::VerifiedWebhook<'a>, Refusal> {
-    let pairs = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let headers = WebhookHeaders::from_iter(pairs).map_err(Refusal::BadSignature)?;
+    let all = request.headers();
+    let headers = WebhookHeaders::from_values(|name| all.get_all(name).into_iter().map(HeaderValue::as_bytes));
+    let headers = headers.map_err(Refusal::BadSignature)?;
     let (known, text) = secrets.get().await.map_err(Refusal::NoSecrets)?;
     let refused = match signed::verify(&known, &headers, body, now) {
         Ok(verified) => return Ok(verified),
@@ -202,6 +203,6 @@ fn answer(status: StatusCode, result: &str) -> Response<Body> {
     let body = serde_json::json!({ "result": result }).to_string();
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, lambda_http::http::HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -41,7 +41,7 @@ async fn the_answers_are_in_the_order_of_the_events_however_many() {
             Notified::Sent => "sent",
             Notified::Before => "before",
             Notified::Nothing => "nothing",
-            Notified::Refused | Notified::Later(_) => "other",
+            Notified::Refused(_) | Notified::Later(_) => "other",
         })
         .collect();
     let expected = |place: usize| {
@@ -68,11 +68,12 @@ async fn a_mail_that_failed_is_sent_by_the_next_delivery_without_waiting() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_refused_is_marked_and_not_tried_again() {
+async fn a_mail_that_is_refused_for_good_is_marked_not_tried_again_and_says_why() {
     let world = World::new();
     world.collect().await.unwrap();
     world.mailer.faults().next("send", Fault::Refused);
-    assert!(matches!(world.notify_of(&world.events()).await[..], [Notified::Refused]));
+    let answers = world.notify_of(&world.events()).await;
+    assert!(matches!(&answers[..], [Notified::Refused(why)] if why == "a fault on order"), "{answers:?}");
     assert!(matches!(world.notify_of(&world.events()).await[..], [Notified::Before]));
     assert_eq!(world.mailer.sent(), []);
 }

@@ -2,6 +2,7 @@
 
 use crate::world::{SOFT, World, customer, decline};
 use billing_core::event::EventKind;
+use billing_flows::fake::{Behaviour, Fault};
 use billing_flows::ports::{Signal, Stop};
 use billing_flows::stop::is_stopped;
 
@@ -50,11 +51,35 @@ async fn a_ladder_that_was_stopped_on_goes_on_and_skips_no_rung() {
 
 #[tokio::test]
 async fn an_end_that_nobody_knows_is_asked_about_all_the_same() {
-    let world = World::where_charges(billing_flows::fake::Behaviour::UnknownButPaid);
+    let world = World::where_charges(Behaviour::UnknownButPaid);
     world.run().await;
     world.store.put_stop(Some(stop()));
     world.live_until("2026-12-01T12:00").await;
     world.assert_paid_once("by the reconciler");
+}
+
+#[tokio::test]
+async fn what_never_arrived_is_not_sent_again_until_it_goes_on() {
+    let world = World::where_charges(Behaviour::UnknownNotReceived);
+    world.run().await;
+    world.store.put_stop(Some(stop()));
+    world.minutes_pass(60);
+    world.reconcile().await;
+    assert_eq!((world.asked(), world.attempts_sent()), (1, vec![1]));
+    world.store.put_stop(None);
+    world.minutes_pass(60);
+    world.reconcile().await;
+    assert_eq!(world.attempts_sent(), [1, 1]);
+}
+
+#[tokio::test]
+async fn what_never_arrived_is_not_sent_again_while_nobody_knows_whether_it_is_stopped() {
+    let world = World::where_charges(Behaviour::UnknownNotReceived);
+    world.run().await;
+    world.minutes_pass(60);
+    world.store.faults().next("stopped", Fault::Before);
+    assert_eq!(world.reconcile().await.failed, 1);
+    assert_eq!((world.asked(), world.attempts_sent()), (1, vec![1]));
 }
 
 #[tokio::test]

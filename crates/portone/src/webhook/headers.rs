@@ -36,6 +36,22 @@ impl<'a> WebhookHeaders<'a> {
         })
     }
 
+    /// Asks for the three by name: `values` answers with all values of a header. Refuses at the first that is missing or repeated, and begins with
+    /// the one that strangers do not send.
+    ///
+    /// With a table of headers this is faster than [`from_iter`](Self::from_iter), which looks at every header.
+    pub fn from_values<V: IntoIterator<Item = &'a [u8]>>(
+        values: impl Fn(&'static str) -> V,
+    ) -> Result<Self, VerifyError> {
+        let only = |name| {
+            let mut values = values(name).into_iter();
+            let value = values.next().ok_or(VerifyError::MissingHeader(name))?;
+            if values.next().is_some() { Err(VerifyError::DuplicateHeader(name)) } else { text(name, value) }
+        };
+        let signature = only(SIGNATURE_HEADER)?;
+        Ok(Self { id: only(ID_HEADER)?, timestamp: only(TIMESTAMP_HEADER)?, signature })
+    }
+
     /// Picks the three out of all headers, by name in any case. Other headers are ignored.
     #[expect(clippy::should_implement_trait, reason = "it can fail, which `FromIterator` cannot")]
     pub fn from_iter(headers: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<Self, VerifyError> {

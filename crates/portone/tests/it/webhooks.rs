@@ -69,6 +69,37 @@ fn header_names_match_in_any_case_among_others() {
     assert!(webhook::verify(&[secret(SECRET)], &headers.unwrap(), BODY, at(SECONDS)).is_ok());
 }
 
+/// The three, each as often as it is named, out of a table that is asked by name.
+fn from_table<'a>(table: &[(&str, &'a str)]) -> Result<WebhookHeaders<'a>, VerifyError> {
+    WebhookHeaders::from_values(|name| {
+        let of_name = table.iter().filter(|(known, _)| *known == name);
+        of_name.map(|(_, value)| value.as_bytes()).collect::<Vec<_>>()
+    })
+}
+
+#[test]
+fn headers_of_a_table_are_taken_and_refused_as_those_of_a_list() {
+    let all = [(ID_HEADER, ID), (TIMESTAMP_HEADER, SECONDS), (SIGNATURE_HEADER, SIGNATURE)];
+    let listed = |table: &[(&'static str, &'static str)]| {
+        WebhookHeaders::from_iter(table.iter().map(|(name, value)| (*name, value.as_bytes())))
+    };
+    assert!(from_table(&all).is_ok());
+    assert_eq!(from_table(&all), listed(&all));
+    for (index, (name, value)) in all.into_iter().enumerate() {
+        let without: Vec<_> = all.into_iter().filter(|(other, _)| *other != name).collect();
+        assert_eq!(from_table(&without), Err(VerifyError::MissingHeader(name)));
+        let twice: Vec<_> = all.into_iter().chain([(name, value)]).collect();
+        assert_eq!(from_table(&twice), Err(VerifyError::DuplicateHeader(name)));
+        for wrong in ["", "\u{1f4b3}", &"1".repeat(MAX_HEADER_BYTES + 1)] {
+            let mut table = all;
+            table[index] = (name, wrong);
+            let listed = WebhookHeaders::from_iter(table.iter().map(|(name, value)| (*name, value.as_bytes())));
+            assert!(listed.is_err(), "{name}");
+            assert_eq!(from_table(&table), listed);
+        }
+    }
+}
+
 #[test]
 fn a_missing_header_is_named() {
     let all = [(ID_HEADER, ID), (TIMESTAMP_HEADER, SECONDS), (SIGNATURE_HEADER, SIGNATURE)];

@@ -24,7 +24,7 @@ const MAX_REACH: i64 = 60_000;
 const MAX_CURSOR_SIZE: i64 = 1000;
 const DEFAULT_SIZE: i64 = 10;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(default)]
 struct Page {
     number: Option<i32>,
@@ -219,6 +219,21 @@ fn is_in((from, until): (Timestamp, Timestamp), at: Option<Timestamp>) -> bool {
     at.is_some_and(|at| from <= at && at <= until)
 }
 
+impl Page {
+    /// Its number, its size, and how many items come before it.
+    fn bounds(self) -> Result<(i64, usize, usize), Refusal> {
+        let number = i64::from(self.number.unwrap_or(0));
+        let size = self.size.map_or(DEFAULT_SIZE, i64::from);
+        if number < 0 || size < 1 || (number + 1) * size > MAX_REACH {
+            return Err(Refusal::invalid(format!(
+                "(page.number + 1) * page.size is more than {MAX_REACH}, or a number is negative"
+            )));
+        }
+        let count = |number: i64| usize::try_from(number).unwrap_or(usize::MAX);
+        Ok((number, count(size), count(number * size)))
+    }
+}
+
 /// One page of the found, sorted by time and then by name.
 fn page<'a, T>(
     mut found: Vec<(Option<Timestamp>, &'a str, &'a T)>,
@@ -226,21 +241,22 @@ fn page<'a, T>(
     page: Option<Page>,
     show: impl Fn(&T) -> Value,
 ) -> Result<Value, Refusal> {
-    let page = page.unwrap_or_default();
-    let number = i64::from(page.number.unwrap_or(0));
-    let size = page.size.map_or(DEFAULT_SIZE, i64::from);
-    if number < 0 || size < 1 || (number + 1) * size > MAX_REACH {
-        return Err(Refusal::invalid(format!(
-            "(page.number + 1) * page.size is more than {MAX_REACH}, or a number is negative"
-        )));
-    }
     found.sort_by(|(at, name, _), (other_at, other, _)| (at, name).cmp(&(other_at, other)));
-    if order == Order::Desc {
-        found.reverse();
-    }
-    let skipped = usize::try_from(number * size).unwrap_or(usize::MAX);
-    let items = found.iter().skip(skipped).take(usize::try_from(size).unwrap_or(0));
-    let items: Vec<_> = items.map(|(_, _, item)| show(item)).collect();
+    page_of(&found, order, page, |(_, _, item)| Some(show(item)))
+}
+
+/// One page of what is in order.
+fn page_of<T>(
+    found: &[T],
+    order: Order,
+    page: Option<Page>,
+    show: impl Fn(&T) -> Option<Value>,
+) -> Result<Value, Refusal> {
+    let (number, size, skipped) = page.unwrap_or_default().bounds()?;
+    let items: Vec<_> = match order {
+        Order::Asc => found.iter().skip(skipped).take(size).filter_map(show).collect(),
+        Order::Desc => found.iter().rev().skip(skipped).take(size).filter_map(show).collect(),
+    };
     Ok(json!({"items": items, "page": {"number": number, "size": size, "totalCount": found.len()}}))
 }
 
@@ -286,6 +302,12 @@ pub(crate) async fn payments(State(portone): State<PortOne>, call: Call) -> Answ
         portone.check_store(filter.store_id.as_deref())?;
         let state = portone.lock();
         let window = window(filter.from, filter.until, portone.now());
+        let order = filter.sort_order.unwrap_or(Order::Desc);
+        if filter.is_of_changes_alone() {
+            return page_of(state.changed.within(window), order, wanted, |(_, id)| {
+                state.payments.get(id).map(|payment| show_payment(&portone, &state, payment))
+            });
+        }
         let by_creation = filter.timestamp_type == Some(TimeField::CreatedAt);
         let within = |payment: &Payment| {
             is_in(window, Some(if by_creation { payment.created_at } else { payment.status_changed_at }))
@@ -296,12 +318,47 @@ pub(crate) async fn payments(State(portone): State<PortOne>, call: Call) -> Answ
         };
         let found = state.payments.values().filter(|payment| within(payment) && filter.takes(payment, &state));
         let found = found.map(|payment| (Some(sort(payment)), payment.id.as_str(), payment)).collect();
-        page(found, filter.sort_order.unwrap_or(Order::Desc), wanted, |payment| show_payment(&portone, &state, payment))
+        page(found, order, wanted, |payment| show_payment(&portone, &state, payment))
     };
     read().into()
 }
 
 impl PaymentFilter {
+    /// Whether it asks for the changes of status of a span, in their order, and for nothing else: as the nightly comparison does, page by page of
+    /// all payments there are.
+    fn is_of_changes_alone(&self) -> bool {
+        let Self {
+            store_id: _,
+            from: _,
+            until: _,
+            sort_order: _,
+            timestamp_type,
+            sort_by,
+            status,
+            methods,
+            pg_provider,
+            is_test,
+            is_scheduled,
+            version,
+            webhook_status,
+            platform_type,
+            currency,
+            text_search,
+        } = self;
+        *timestamp_type != Some(TimeField::CreatedAt)
+            && *sort_by == Some(TimeField::StatusChangedAt)
+            && status.is_none()
+            && methods.is_none()
+            && pg_provider.is_none()
+            && is_test.is_none()
+            && is_scheduled.is_none()
+            && version.is_none()
+            && webhook_status.is_none()
+            && platform_type.is_none()
+            && currency.is_none()
+            && text_search.is_none()
+    }
+
     fn takes(&self, payment: &Payment, state: &Known) -> bool {
         let provider = &payment.channel.pg_provider;
         let last_webhook = state.webhooks_of.get(&payment.id).and_then(|ids| state.webhooks.get(ids.last()?));

@@ -64,12 +64,40 @@ pub(crate) enum Due {
     Webhook(String),
 }
 
+/// Ids in the order of a time, and of themselves where that is the same. How many lie in a window, and which are on a page of it, is told
+/// without looking at the others. What comes has nearly always the latest time, and moves nothing.
+#[derive(Debug, Default)]
+pub(crate) struct ByTime(Vec<(Timestamp, String)>);
+
+impl ByTime {
+    fn put(&mut self, id: &str, old: Option<Timestamp>, new: Timestamp) {
+        let place = |ids: &[(Timestamp, String)], at| {
+            ids.binary_search_by(|(known, other)| (*known, other.as_str()).cmp(&(at, id)))
+        };
+        if let Some(Ok(place)) = old.map(|at| place(&self.0, at)) {
+            self.0.remove(place);
+        }
+        if let Err(place) = place(&self.0, new) {
+            self.0.insert(place, (new, id.to_owned()));
+        }
+    }
+
+    /// Those of a window of time, both ends included.
+    pub(crate) fn within(&self, (from, until): (Timestamp, Timestamp)) -> &[(Timestamp, String)] {
+        let first = self.0.partition_point(|(at, _)| *at < from);
+        let end = self.0.partition_point(|(at, _)| *at <= until);
+        self.0.get(first..end).unwrap_or_default()
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) keys: BTreeMap<String, BillingKey>,
     pub(crate) payments: BTreeMap<String, Payment>,
     /// Payments by creation.
     pub(crate) created: BTreeSet<(Timestamp, String)>,
+    /// Payments by the last change of their status.
+    pub(crate) changed: ByTime,
     pub(crate) schedules: BTreeMap<String, Schedule>,
     /// The live schedule of a payment.
     pub(crate) scheduled: BTreeMap<String, String>,
@@ -115,6 +143,8 @@ impl State {
         let old = self.payments.get(&payment.id).and_then(settles_at);
         self.redue(&due, old, settles_at(&payment));
         self.created.insert((payment.created_at, payment.id.clone()));
+        let changed = self.payments.get(&payment.id).map(|old| old.status_changed_at);
+        self.changed.put(&payment.id, changed, payment.status_changed_at);
         self.payments.insert(payment.id.clone(), payment);
     }
 

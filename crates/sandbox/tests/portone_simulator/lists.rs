@@ -65,6 +65,26 @@ async fn money_given_back_later_is_listed_by_change_of_status_and_a_second_part_
 }
 
 #[tokio::test]
+async fn a_page_of_changes_alone_is_the_page_that_any_other_filter_would_find() {
+    let bench = charged(7).await;
+    bench.advance(SignedDuration::from_hours(1));
+    assert_eq!(bench.post("/payments/payment01/cancel", json!({"reason": "asked", "amount": 100})).await.0, 200);
+    for (order, until) in [("ASC", "2026-11-23T00:00:00Z"), ("DESC", "2026-11-22T01:04:00Z")] {
+        for number in 0..4 {
+            let page = json!({"number": number, "size": 2});
+            let alone = json!({"from": "2026-11-22T01:01:00Z", "until": until, "sortBy": "STATUS_CHANGED_AT", "sortOrder": order});
+            let mut filtered = alone.clone();
+            filtered["currency"] = json!("KRW");
+            let of = async |filter: &Value| bench.list("/payments", &json!({"page": page, "filter": filter})).await.1;
+            assert_eq!(of(&alone).await, of(&filtered).await);
+        }
+    }
+    let all = json!({"filter": {"sortBy": "STATUS_CHANGED_AT"}});
+    let (_, listed) = bench.list("/payments", &all).await;
+    assert_eq!((ids(&listed).len(), ids(&listed)[0], listed["page"]["totalCount"].as_u64()), (7, "payment01", Some(7)));
+}
+
+#[tokio::test]
 async fn a_list_may_be_asked_for_in_the_body_as_well() {
     let bench = charged(2).await;
     let request = bench.request(Method::GET, "/payments").body(json!({"page": {"size": 1}}).to_string());
