@@ -710,7 +710,7 @@ pub enum Signal {
     },
     /// A mail was sent, or could not be.
     Mail {
-        /// The notice's name.
+        /// The notice's name; `unreadable` where that cannot be told.
         kind: &'static str,
         /// `sent`, `failed`, `refused`.
         result: &'static str,
