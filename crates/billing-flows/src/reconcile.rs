@@ -148,7 +148,7 @@ impl Reconciled {
         if matches!(error, FlowError::Unauthorized(_)) {
             return Err(error);
         }
-        tracing::error!(%error, "an invoice could not be reconciled; the next pass tries again");
+        tracing::error!(%error, "a part of this pass failed; the next one tries again");
         self.failed += 1;
         Ok(())
     }
