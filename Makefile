@@ -4,7 +4,7 @@ CARGO ?= cargo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser test-api test-lambda test-aws sim sandbox check validate deny fmt bench bench-compare bench-limits bench-guard \
+.PHONY: help run test test-browser test-api test-lambda test-aws sim sandbox check validate deny fmt bench bench-compare bench-limits bench-scale bench-guard \
 	rush scale cost mutants kills fuzz build deploy event local stop resume secret
 
 help: ## says what there is
@@ -88,6 +88,9 @@ bench-limits: ## counts what the built worker and webhook ask for, and how long 
 
 rush: ## has everybody due at once, in real time, and tells how the stack stood up to it (CUSTOMERS=1000 ALLOWANCE=100 a second)
 	@$(CARGO) run --profile rush --package sandbox -- rush --customers $(or $(CUSTOMERS),1000) --allowance $(or $(ALLOWANCE),100) $(ARGS)
+
+bench-scale: ## lives through all the first-of-the-months that docs/SCALE.md tells of, one after the other, keeps their figures, and does `make scale` (30 min on an idle machine; ARGS="1 10 workers" for some)
+	@CARGO="$(CARGO)" bench/scale/measure $(ARGS)
 
 scale: ## says what bounds a first of the month, beside what was measured, and writes its tables and pictures into docs/SCALE.md
 	@$(CARGO) run --quiet --package scale

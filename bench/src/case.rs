@@ -53,6 +53,19 @@ impl Case {
         }
     }
 
+    /// What the Rust function asks for (`docs/PERFORMANCE.md`, "The fewest requests"): reads of rows; and how many do at once what follows, each so
+    /// many calls to `PortOne` and transactions.
+    pub(crate) fn asks(self) -> [u32; 4] {
+        match self {
+            // The invoice, the subscription; the payment, the settlement.
+            Self::Paid => [2, 1, 1, 1],
+            Self::Known => [1, 0, 0, 0],
+            Self::Forged => [0, 0, 0, 0],
+            // The stop, the subscriptions; each charge with its claim and its settlement.
+            Self::Batch => [2, 10, 1, 2],
+        }
+    }
+
     /// What a side waits for on AWS, one after the other: requests to `DynamoDB`, reads and charges at `PortOne`.
     pub(crate) fn waits(self, side: Side) -> (u32, u32, u32) {
         match self {

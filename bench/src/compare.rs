@@ -2,10 +2,10 @@
 
 use crate::case::Case;
 use crate::prices::Prices;
-use crate::results::{Cold, Machine, Package, Results, Warm};
+use crate::results::{Cold, Floor, Machine, Package, Results, Warm};
 use crate::share::Share;
 use crate::side::{Kind, MEMORY, Side, logs, node, size};
-use crate::{clock, cold, machine, plot, table, warm};
+use crate::{clock, cold, floor, machine, plot, table, warm};
 use billing_core::calendar;
 use clap::{Args, ValueEnum};
 use scale::page::{Table, written};
@@ -13,6 +13,9 @@ use std::path::PathBuf;
 
 /// The memories, in MB, at whose share of a processor starts are measured, too.
 pub(crate) const SHARES: [u32; 3] = [512, 256, 128];
+
+/// Rounds of the floors: nothing compiles there.
+const FLOOR_ROUNDS: usize = 10;
 
 /// How much is measured.
 #[derive(Debug, Args)]
@@ -40,6 +43,7 @@ pub(crate) struct Settings {
 enum Part {
     Cold,
     Warm,
+    Floors,
 }
 
 /// Where figures and plots are.
@@ -112,6 +116,15 @@ async fn invocations(settings: &Settings, shares: &[u32]) -> Vec<Warm> {
     all
 }
 
+async fn floors(settings: &Settings) -> Vec<Floor> {
+    let mut all = Vec::new();
+    for case in Case::ALL {
+        eprintln!("{}: its floor", case.name());
+        all.push(floor::measure(case, FLOOR_ROUNDS.min(settings.rounds), settings.invocations * case.weight()).await);
+    }
+    all
+}
+
 /// Why new figures cannot stand beside those that were measured before: they would be of something else. The load may be another.
 fn difference(old: &Results, machine: &Machine, packages: &[Package]) -> Option<&'static str> {
     let of = |it: &Machine| (it.processor.clone(), it.cores, it.kernel.clone(), it.rustc.clone(), it.node.clone());
@@ -137,7 +150,7 @@ pub(crate) async fn run(settings: &Settings) -> bool {
             }
             Results { machine, packages, ..old }
         }
-        None => Results { machine, packages, cold: Vec::new(), warm: Vec::new() },
+        None => Results { machine, packages, cold: Vec::new(), warm: Vec::new(), floors: Vec::new() },
     };
     let _ = std::fs::remove_dir_all(logs());
     let shares: &[u32] = match Share::of(MEMORY) {
@@ -148,11 +161,15 @@ pub(crate) async fn run(settings: &Settings) -> bool {
             &[]
         }
     };
-    if settings.only != Some(Part::Warm) {
+    let wanted = |part| settings.only.is_none_or(|only| only == part);
+    if wanted(Part::Cold) {
         results.cold = starts(settings, shares).await;
     }
-    if settings.only != Some(Part::Cold) {
+    if wanted(Part::Warm) {
         results.warm = invocations(settings, shares).await;
+    }
+    if wanted(Part::Floors) {
+        results.floors = floors(settings).await;
     }
     let file = &settings.files.results;
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -160,8 +177,11 @@ pub(crate) async fn run(settings: &Settings) -> bool {
     show(&settings.files)
 }
 
-fn of_page(results: &Results, prices: &Prices) -> [Table; 1] {
-    [Table { name: "compare", text: table::text(results, prices) }]
+fn of_page(results: &Results, prices: &Prices) -> [Table; 2] {
+    [
+        Table { name: "compare", text: table::text(results, prices) },
+        Table { name: "floors", text: floor::text(results) },
+    ]
 }
 
 /// Shows what was measured. `false` if a goal is missed that was met before.
@@ -169,7 +189,9 @@ pub(crate) fn show(files: &Files) -> bool {
     let results = files.read();
     let prices = Prices::read();
     let tables = of_page(&results, &prices);
-    println!("{}", tables[0].text);
+    for table in &tables {
+        println!("{}", table.text);
+    }
     let page = std::fs::read_to_string(&files.page).unwrap();
     std::fs::write(&files.page, written(&page, &tables).unwrap()).unwrap();
     std::fs::create_dir_all(&files.plots).unwrap();
@@ -189,7 +211,13 @@ mod tests {
 
     #[test]
     fn figures_of_another_machine_or_other_packages_are_not_mixed() {
-        let old = Results { machine: machine::this(), packages: package(1), cold: Vec::new(), warm: Vec::new() };
+        let old = Results {
+            machine: machine::this(),
+            packages: package(1),
+            cold: Vec::new(),
+            warm: Vec::new(),
+            floors: Vec::new(),
+        };
         let busier = Machine { load: "9.99".to_owned(), ..machine::this() };
         assert_eq!(difference(&old, &busier, &package(1)), None);
         assert!(difference(&old, &busier, &package(2)).is_some());
@@ -208,6 +236,20 @@ mod tests {
         let page = std::fs::read_to_string(root().join("docs/PERFORMANCE.md")).unwrap();
         let now = written(&page, &of_page(&results, &prices)).unwrap();
         assert!(page == now, "docs/PERFORMANCE.md is not what `cargo run --package bench -- show` writes");
+    }
+
+    /// By how much the machine may be slower when the floors are measured than when the rest is.
+    const SLOWER: f64 = 1.4;
+
+    #[test]
+    fn the_packages_alone_take_more_for_a_webhook_than_an_eighth_of_what_node_takes() {
+        let (results, _) = committed();
+        for case in [Case::Paid, Case::Known, Case::Forged] {
+            let node = results.warm(Side::Node, case, None).unwrap();
+            let eighth = node.processor_ms(node.steady()) / 8.0;
+            let floor = results.floor(case).processor_ms() / SLOWER;
+            assert!(floor > eighth, "{}: docs/PERFORMANCE.md says so", case.name());
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::clock;
 use lambda_tests::sandbox::root;
 use serde_json::{Value, json};
 
-/// How many messages a batch has: what `template.yaml` has SQS hand over.
+/// How many messages a batch has. `template.yaml` has SQS hand over more: with these, a batch is a measure of ten charges.
 pub(crate) const BATCH: usize = 10;
 
 /// An event that is ready to be given.

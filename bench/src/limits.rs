@@ -239,8 +239,9 @@ fn least_of(case: Case, count: u64) -> Vec<Expected> {
     let charges = count * BATCH as u64;
     match case {
         Case::Batch => vec![
-            // The subscription; and the stop, for each batch.
-            (DYNAMODB, "GetItem", charges + count),
+            // The stop, and the subscriptions, of each batch.
+            (DYNAMODB, "GetItem", count),
+            (DYNAMODB, "BatchGetItem", count),
             // The intent, and the settlement.
             (DYNAMODB, "TransactWriteItems", 2 * charges),
             (PORTONE, "POST /payments/{paymentId}/billing-key", charges),

@@ -16,6 +16,7 @@ mod clock;
 mod cold;
 mod compare;
 mod events;
+mod floor;
 mod limits;
 mod machine;
 mod plot;

@@ -13,6 +13,7 @@ pub(crate) struct Results {
     pub(crate) packages: Vec<Package>,
     pub(crate) cold: Vec<Cold>,
     pub(crate) warm: Vec<Warm>,
+    pub(crate) floors: Vec<Floor>,
 }
 
 /// What it was measured on, and with.
@@ -71,6 +72,23 @@ pub(crate) struct Warm {
     pub(crate) peak_kib: u64,
 }
 
+/// A function with nothing of its own that asked for as much as a case does.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Floor {
+    pub(crate) case: Case,
+    /// How many invocations a round has.
+    pub(crate) count: usize,
+    /// The processor time of each round.
+    pub(crate) processor_us: Vec<u64>,
+}
+
+impl Floor {
+    /// The processor time of an invocation, in milliseconds.
+    pub(crate) fn processor_ms(&self) -> f64 {
+        number(self.processor_us.iter().sum()) / 1e3 / number((self.processor_us.len() * self.count) as u64)
+    }
+}
+
 impl Cold {
     /// Start and first answer together, each.
     pub(crate) fn start_us(&self) -> Vec<u64> {
@@ -117,6 +135,10 @@ impl Results {
 
     pub(crate) fn cold(&self, side: Side, kind: Kind, share_of_mb: Option<u32>) -> Option<&Cold> {
         self.cold.iter().find(|cold| (cold.side, cold.kind, cold.share_of_mb) == (side, kind, share_of_mb))
+    }
+
+    pub(crate) fn floor(&self, case: Case) -> &Floor {
+        self.floors.iter().find(|floor| floor.case == case).unwrap()
     }
 
     pub(crate) fn warm(&self, side: Side, case: Case, share_of_mb: Option<u32>) -> Option<&Warm> {

@@ -22,6 +22,7 @@ pub(crate) fn part(memory: u32) -> f64 {
 #[derive(Debug)]
 pub(crate) struct Share {
     directory: PathBuf,
+    memory: u32,
 }
 
 impl Drop for Share {
@@ -43,7 +44,7 @@ impl Share {
         }
         let parent = if is_second_version { all.to_path_buf() } else { all.join("cpu") };
         std::fs::create_dir(parent.join(&name))?;
-        let share = Self { directory: parent.join(name) };
+        let share = Self { directory: parent.join(name), memory };
         if is_second_version {
             std::fs::write(share.directory.join("cpu.max"), format!("{quota} {PERIOD}"))?;
         } else {
@@ -51,6 +52,11 @@ impl Share {
             std::fs::write(share.directory.join("cpu.cfs_quota_us"), quota.to_string())?;
         }
         Ok(share)
+    }
+
+    /// The memory that comes with it, in MB.
+    pub(crate) fn memory(&self) -> u32 {
+        self.memory
     }
 
     /// A command that has no more than this share. A shell takes it there, which takes about a millisecond, on either side.

@@ -24,8 +24,8 @@ pub(crate) enum Kind {
     Worker,
 }
 
-/// What a side's function is to Lambda: `template.yaml` gives this to the Rust ones. A JavaScript function needs more than 128 MB as soon as
-/// it works (see the peaks), so this is the next size of those that are usual, and the same for both.
+/// What a side's function is to Lambda: `template.yaml` gives this to the Rust ones. A JavaScript function that may have this takes most of 128
+/// MB or more (see the peaks); whether it would do with 128 was not measured. So this is the same for both.
 pub(crate) const MEMORY: u32 = 256;
 
 impl Side {
@@ -71,8 +71,14 @@ pub(crate) fn logs() -> PathBuf {
     logs
 }
 
-/// A function of a side, with a share of a processor or a whole one.
+/// What bounds Node's heap so that it fits a memory in MB: by itself Node fits it to the machine's, of which it would have that much.
+fn heap_of(memory: u32) -> [String; 2] {
+    [format!("--max-semi-space-size={}", memory / 20), format!("--max-old-space-size={}", memory * 9 / 10)]
+}
+
+/// A function of a side, with a share of a processor or a whole one. Its memory is the share's.
 pub(crate) fn program(side: Side, kind: Kind, environment: &[(String, String)], share: Option<&Share>) -> Program {
+    let memory = share.map_or(MEMORY, Share::memory);
     let built = Program::built(kind.name());
     let mut environment = environment.to_vec();
     let mut command = match side {
@@ -81,18 +87,15 @@ pub(crate) fn program(side: Side, kind: Kind, environment: &[(String, String)], 
             environment.push(("_HANDLER".to_owned(), "index.handler".to_owned()));
             let dist = javascript().join("dist").join(kind.name());
             environment.push(("LAMBDA_TASK_ROOT".to_owned(), dist.to_str().unwrap().to_owned()));
-            // By itself Node fits its heap to the machine's memory, of which it would have 256 MB.
-            let sizes =
-                [format!("--max-semi-space-size={}", MEMORY / 20), format!("--max-old-space-size={}", MEMORY * 9 / 10)];
             let node = node().expect("node is on the PATH").into_os_string();
             let bootstrap = javascript().join("src/bootstrap.mjs").into_os_string();
-            [node].into_iter().chain(sizes.map(OsString::from)).chain([bootstrap]).collect()
+            [node].into_iter().chain(heap_of(memory).map(OsString::from)).chain([bootstrap]).collect()
         }
     };
     if let Some(share) = share {
         command = share.holds(command);
     }
-    Program { command, environment, memory: MEMORY, logs: logs(), ..built }
+    Program { command, environment, memory, logs: logs(), ..built }
 }
 
 /// How large what is deployed is, and what it comes to when it runs: with Node itself, where that is of the platform. In bytes.
@@ -108,5 +111,17 @@ pub(crate) fn size(side: Side, kind: Kind) -> (u64, u64) {
             let zip = bytes(dist.join(kind.name()).with_extension("zip"));
             (zip, bytes(dist.join(kind.name()).join("index.mjs")) + bytes(node().unwrap().canonicalize().unwrap()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_heap_fits_the_memory_whose_share_it_has() {
+        assert_eq!(heap_of(128), ["--max-semi-space-size=6", "--max-old-space-size=115"]);
+        assert_eq!(heap_of(256), ["--max-semi-space-size=12", "--max-old-space-size=230"]);
+        assert_eq!(heap_of(512), ["--max-semi-space-size=25", "--max-old-space-size=460"]);
     }
 }

@@ -21,8 +21,16 @@ const INIT_GOAL: f64 = 50.0;
 const ZIP: &str = "package, zipped";
 const PROCESSOR: &str = "processor time of 1,000";
 
-/// Whose goals are known to be missed: `docs/PERFORMANCE.md` says why. Whatever else is missed is a step back.
-const KNOWN_AS_MISSED: [&str; 2] = [ZIP, PROCESSOR];
+/// How large the ratio of a row may be whose goal is known to be missed: `docs/PERFORMANCE.md` says why it is. Whatever else is missed, and
+/// what is beyond this, is a step back. Each has some room above what was measured, for a run on another day.
+fn known_as_missed(row: &Row) -> Option<f64> {
+    match row.what.as_str() {
+        ZIP => Some(50.0),
+        PROCESSOR if row.of == Case::Forged.name() => Some(1.0 / 2.0),
+        PROCESSOR => Some(1.0 / 3.0),
+        _ => None,
+    }
+}
 
 /// One measure of both sides. Less is better, but for a rate.
 #[derive(Debug)]
@@ -187,11 +195,16 @@ pub(crate) fn part(ratio: f64) -> String {
     if ratio < 1.0 { format!("1/{}", shown(1.0 / ratio)) } else { format!("{} times", shown(ratio)) }
 }
 
+/// A bound, which is a whole part or a whole multiple.
+fn bound(ratio: f64) -> String {
+    if ratio < 1.0 { format!("1/{:.0}", 1.0 / ratio) } else { format!("{ratio:.0} times") }
+}
+
 /// Goals that are missed, by whether they are known to be.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Missed {
     known: Vec<String>,
-    /// Those that were met before.
+    /// Those that were met before, and those that are missed by more than is known.
     pub(crate) new: Vec<String>,
 }
 
@@ -204,9 +217,14 @@ fn init(results: &Results, kind: Kind) -> f64 {
 pub(crate) fn missed(results: &Results, prices: &Prices) -> Missed {
     let mut missed = Missed::default();
     for row in rows(results, prices).iter().filter(|row| row.is_met() == Some(false)) {
-        let is_known = KNOWN_AS_MISSED.contains(&row.what.as_str());
+        let known = known_as_missed(row);
+        let mut told = format!("{}, {}: {}", row.of, row.what, part(row.ratio()));
+        if let Some(most) = known {
+            write!(told, " of at most {}", bound(most)).unwrap();
+        }
+        let is_known = known.is_some_and(|most| row.ratio() <= most);
         let list = if is_known { &mut missed.known } else { &mut missed.new };
-        list.push(format!("{}, {}: {}", row.of, row.what, part(row.ratio())));
+        list.push(told);
     }
     for kind in Kind::BOTH {
         let init = init(results, kind);
@@ -237,7 +255,7 @@ pub(crate) fn text(results: &Results, prices: &Prices) -> String {
         let what = if row.unit.is_empty() { row.what.clone() } else { format!("{}, {}", row.what, row.unit) };
         let ratio = if row.is_rate { 1.0 / row.ratio() } else { row.ratio() };
         let goal = row.goal.zip(row.is_met()).map_or(String::new(), |(goal, is_met)| {
-            let goal = if goal < 1.0 { format!("1/{:.0}", 1.0 / goal) } else { "less".to_owned() };
+            let goal = if goal < 1.0 { bound(goal) } else { "less".to_owned() };
             format!("{goal}: {}", verdict(is_met))
         });
         line(&mut text, [row.of, &what, &shown(row.rust), &shown(row.node), &part(ratio), &goal]);
@@ -263,10 +281,87 @@ pub(crate) fn text(results: &Results, prices: &Prices) -> String {
         }
     }
     let Missed { known, new } = missed(results, prices);
-    for (what, goals) in [("missed, as is known", known), ("**missed, and met before**", new)] {
+    for (what, goals) in [("missed, as is known", known), ("**missed, and met or less missed before**", new)] {
         if !goals.is_empty() {
             writeln!(text, "- {what}: {}", goals.join("; ")).unwrap();
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::{Floor, Machine, Package};
+
+    const ROUNDS: usize = 2;
+    const COUNT: usize = 100;
+
+    fn cold(side: Side, kind: Kind) -> Cold {
+        let us = vec![1_000];
+        let (init_us, first_us, processor_us, first_processor_us) = (us.clone(), us.clone(), us.clone(), us);
+        Cold { side, kind, share_of_mb: None, init_us, first_us, peak_kib: vec![1], processor_us, first_processor_us }
+    }
+
+    fn warm(side: Side, case: Case) -> Warm {
+        let rounds_us = vec![vec![1_000; COUNT]; ROUNDS];
+        Warm { side, case, share_of_mb: None, rounds_us, processor_us: vec![10_000_000; ROUNDS], peak_kib: 1 }
+    }
+
+    /// Both sides need the same.
+    fn even() -> Results {
+        let sides = || Side::BOTH.into_iter();
+        let functions = || sides().flat_map(|side| Kind::BOTH.map(|kind| (side, kind)));
+        let named = String::new;
+        let (processor, load, kernel, rustc, node) = (named(), named(), named(), named(), named());
+        Results {
+            machine: Machine { processor, cores: 1, load, kernel, rustc, node },
+            packages: functions()
+                .map(|(side, kind)| Package { side, kind, zip_bytes: 1_000, loaded_bytes: 1 })
+                .collect(),
+            cold: functions().map(|(side, kind)| cold(side, kind)).collect(),
+            warm: sides().flat_map(|side| Case::ALL.map(|case| warm(side, case))).collect(),
+            floors: Case::ALL.map(|case| Floor { case, count: COUNT, processor_us: vec![1_000] }).into(),
+        }
+    }
+
+    fn told(missed: &[String], of: &str, what: &str) -> Option<String> {
+        missed.iter().find_map(|goal| goal.strip_prefix(&format!("{of}, {what}: "))).map(str::to_owned)
+    }
+
+    /// What is told of a case's processor time where Rust needs so much for a hundred of what Node needs: as known, and as new.
+    fn of_processor(case: Case, percent: u64) -> [Option<String>; 2] {
+        let mut results = even();
+        for warm in results.warm.iter_mut().filter(|warm| (warm.side, warm.case) == (Side::Rust, case)) {
+            warm.processor_us.fill(100_000 * percent);
+        }
+        let Missed { known, new } = missed(&results, &Prices::read());
+        [known, new].map(|goals| told(&goals, case.name(), PROCESSOR))
+    }
+
+    #[test]
+    fn a_goal_that_is_known_as_missed_may_not_be_missed_by_more() {
+        for case in [Case::Paid, Case::Known, Case::Batch] {
+            assert_eq!(of_processor(case, 33), [Some("1/3.03 of at most 1/3".to_owned()), None]);
+            assert_eq!(of_processor(case, 34), [None, Some("1/2.94 of at most 1/3".to_owned())]);
+        }
+        assert_eq!(of_processor(Case::Forged, 50), [Some("1/2.00 of at most 1/2".to_owned()), None]);
+        assert_eq!(of_processor(Case::Forged, 51), [None, Some("1/1.96 of at most 1/2".to_owned())]);
+        assert_eq!(of_processor(Case::Forged, 12), [None, None], "the goal itself is met");
+    }
+
+    #[test]
+    fn a_package_may_not_grow_beyond_what_is_known() {
+        for kind in Kind::BOTH {
+            for (times, is_new) in [(50, false), (51, true)] {
+                let mut results = even();
+                for package in results.packages.iter_mut().filter(|it| (it.side, it.kind) == (Side::Rust, kind)) {
+                    package.zip_bytes *= times;
+                }
+                let Missed { known, new } = missed(&results, &Prices::read());
+                let [known, new] = [known, new].map(|goals| told(&goals, kind.name(), ZIP).is_some());
+                assert_eq!([known, new], [!is_new, is_new], "{times} times");
+            }
+        }
+    }
 }

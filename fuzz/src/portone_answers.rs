@@ -163,7 +163,7 @@ async fn collect(gateway: Real, said: &Said) {
     let (clock, telemetry) = (ManualClock::new(now()), Recorder::default());
     let billing = Billing { store: store.clone(), gateway, clock, telemetry, settings: settings() };
     for _ in 0..2 {
-        drop(billing.collect(&MemoryQueue::default(), &message()).await);
+        drop(billing.collect(&MemoryQueue::default(), &message(), None).await);
     }
     for invoice in store.all_invoices() {
         assert_eq!(invoice.period, december());

@@ -125,7 +125,7 @@ impl World {
     pub(crate) async fn after(charge: Behaviour) -> Self {
         let world = Self::new();
         world.gateway.always(charge);
-        world.billing.collect(&world.queue, &message()).await.unwrap();
+        world.billing.collect(&world.queue, &message(), None).await.unwrap();
         world
     }
 

@@ -243,6 +243,7 @@ def packaged(s3, template):
     template = re.sub(r"!Ref (PortOneApiSecret|PortOneWebhookSecret|CheckoutSecret)\b", r"!GetAtt \1.Id", template)
     # It compares this with a number, and what comes from a parameter is text.
     template = template.replace("MaximumConcurrency: !Ref WorkerConcurrency", "MaximumConcurrency: 4")
+    template = template.replace("BatchSize: !Ref WorkerBatch", "BatchSize: 50")
     template = re.sub(r"CodeUri: (target/lambda/\S+)", function, template)
     template = re.sub(r"TemplateURL: (infra/\S+)", nested, template)
     return template.replace("Architectures: [arm64]", f"Architectures: [{architecture()}]")

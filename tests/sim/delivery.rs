@@ -11,8 +11,9 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-/// How long a message to the workers that is being worked on is hidden: six times the worker's time limit, as in the template.
-pub const COLLECT_VISIBILITY: SignedDuration = SignedDuration::from_secs(540);
+/// How long a message to the workers that is being worked on is hidden: six times the worker's time limit and the second in which
+/// a batch is gathered, as in the template.
+pub const COLLECT_VISIBILITY: SignedDuration = SignedDuration::from_secs(541);
 
 /// The same for a message to the planner.
 pub const PLAN_VISIBILITY: SignedDuration = SignedDuration::from_secs(1_800);

@@ -13,7 +13,7 @@ use billing_core::subscription::{Subscription, SubscriptionKey};
 use billing_flows::fake::{Fault, MemoryStore};
 use billing_flows::ports::{BookLine, Changes, CommitError, Cursor, NoticeClaim, Page, Stop, Store, StoreError};
 use jiff::SignedDuration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -131,6 +131,23 @@ impl Store for Tables {
             reader(key);
         }
         row
+    }
+
+    async fn subscriptions(&self, keys: &BTreeSet<SubscriptionKey>) -> Result<Vec<Subscription>, StoreError> {
+        self.wire().await;
+        let mut rows = self.rows.subscriptions(keys).await?;
+        let reader = lock(&self.reader).clone();
+        if let Some(reader) = reader {
+            for row in &rows {
+                reader(&row.key);
+            }
+        }
+        // It brings what it can.
+        let slow = self.cx.weather(|w| w.store_slow);
+        if self.cx.strikes(slow) {
+            rows.pop();
+        }
+        Ok(rows)
     }
 
     async fn subscriptions_of(&self, user: &UserId, after: Option<&Cursor>) -> Result<Page<Subscription>, StoreError> {

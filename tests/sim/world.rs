@@ -46,9 +46,8 @@ pub const STORE: &str = "store-sim";
 const SECRET: &str = "whsec_c2ltdWxhdGVkLXNlY3JldC1vZi0zMi1ieXRlcy0hISE=";
 const WRONG_SECRET: &str = "whsec_YW5vdGhlci1zZWNyZXQtb2YtMzItYnl0ZXMtYmFkISE=";
 
-/// How many workers there are at once, and how many messages each takes.
+/// How many workers there are at once.
 const WORKERS: usize = 4;
-const BATCH: usize = 10;
 
 /// How many records the notifier takes.
 const STREAM_BATCH: usize = 100;
@@ -447,7 +446,7 @@ impl World {
             if loose.workers >= WORKERS {
                 return;
             }
-            let messages = self.queues.collect.take(&self.cx, BATCH);
+            let messages = self.queues.collect.take(&self.cx, charger::worker::BATCH);
             if messages.is_empty() {
                 return;
             }

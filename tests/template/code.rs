@@ -302,6 +302,11 @@ fn stored(method: &str) -> BTreeSet<Permission> {
             other => panic!("an index that this test does not know: {other}"),
         });
         ("Query", index.map_or_else(|| table.clone(), |index| format!("{table}/index/{index}")))
+    } else if body.contains(".batch_get_item()") {
+        let row = between("decode::<", "Row>");
+        assert_eq!(row.as_deref(), Some("Subscription"), "rows that this test does not know");
+        assert!(body.contains("request_items(&self.tables.subscriptions,"), "which table does {method} read?");
+        ("BatchGetItem", "Subscriptions".to_owned())
     } else if body.contains(".get_item()") {
         ("GetItem", between("decode_as::<ControlRow>(Table::", ",").expect("a row that this test does not know"))
     } else {

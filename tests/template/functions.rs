@@ -320,7 +320,7 @@ fn no_request_is_out_of_the_walks_reach() {
 }
 
 #[test]
-fn a_queue_hides_its_messages_for_six_times_as_long_as_their_function_may_run() {
+fn a_queue_hides_its_messages_for_six_times_as_long_as_their_function_may_run_and_while_a_batch_is_gathered() {
     let template = root_template();
     for (name, properties) in functions(&template) {
         for event in properties["Events"].as_object().into_iter().flatten().map(|(_, it)| it) {
@@ -328,7 +328,8 @@ fn a_queue_hides_its_messages_for_six_times_as_long_as_their_function_may_run() 
                 let queue = shown(&event["Properties"]["Queue"]);
                 let queue = &template["Resources"][&queue]["Properties"];
                 let (hides, runs) = (queue["VisibilityTimeout"].as_u64(), properties["Timeout"].as_u64());
-                assert!(hides.expect("seconds") >= 6 * runs.expect("seconds"), "{name}");
+                let gathered = event["Properties"]["MaximumBatchingWindowInSeconds"].as_u64().unwrap_or(0);
+                assert!(hides.expect("seconds") >= 6 * runs.expect("seconds") + gathered, "{name}");
                 let dead = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"].as_str();
                 assert!(dead.is_some_and(|it| it.ends_with("DeadLetters.Arn")), "{name}");
                 assert_eq!(queue["RedrivePolicy"]["maxReceiveCount"], 5, "docs/OPERATIONS.md says five");
@@ -368,6 +369,9 @@ fn the_stream_is_read_in_batches_that_lose_nothing() {
         (&outbox["BisectBatchOnFunctionError"], &outbox["MaximumRecordAgeInSeconds"]),
         (&json!(true), &json!(86_400))
     );
+    assert_eq!(outbox["ParallelizationFactor"]["Ref"], "NotifiersPerShard");
+    let limits = &template["Parameters"]["NotifiersPerShard"];
+    assert_eq!((&limits["MinValue"], &limits["MaxValue"]), (&json!(1), &json!(10)), "Lambda takes no less and no more");
     assert_eq!(outbox["MaximumRetryAttempts"], -1, "docs/OPERATIONS.md says that its age alone ends a record");
     assert!(outbox["BatchSize"].as_u64().is_some_and(|size| size <= billing_flows::ports::MAX_CLAIMS as u64));
     let filters = outbox["FilterCriteria"]["Filters"].as_array().expect("filters");
@@ -379,10 +383,22 @@ fn the_stream_is_read_in_batches_that_lose_nothing() {
 }
 
 #[test]
-fn workers_take_ten_messages_and_their_number_is_a_parameter() {
+fn the_sandbox_and_the_attack_hide_a_workers_messages_for_as_long_as_the_template_does() {
+    let template = root_template();
+    let seconds = template["Resources"]["CollectQueue"]["Properties"]["VisibilityTimeout"].as_u64();
+    for path in ["crates/sandbox/src/queue.rs", "tests/sim/delivery.rs"] {
+        let hidden = number_after(path, "VISIBILITY: SignedDuration = SignedDuration::from_secs(");
+        assert_eq!(Some(hidden), seconds, "{path}");
+    }
+}
+
+#[test]
+fn a_workers_batch_is_a_parameter_and_so_is_the_number_of_workers() {
     let template = root_template();
     let due = &functions(&template)["Worker"]["Events"]["Due"]["Properties"];
-    assert_eq!(due["BatchSize"], 10);
+    assert_eq!(due["BatchSize"]["Ref"], "WorkerBatch");
+    assert_eq!(template["Parameters"]["WorkerBatch"]["Default"], charger::worker::BATCH);
+    assert_eq!(due["MaximumBatchingWindowInSeconds"], 1, "SQS gathers more than ten messages for a second or more");
     assert_eq!(due["ScalingConfig"]["MaximumConcurrency"]["Ref"], "WorkerConcurrency");
     let limits = &template["Parameters"]["WorkerConcurrency"];
     assert_eq!((&limits["MinValue"], &limits["MaxValue"]), (&json!(2), &json!(1000)), "SQS takes no less and no more");
@@ -393,4 +409,80 @@ fn each_shard_that_is_due_may_have_a_planner_of_its_own() {
     let template = root_template();
     let rest = &functions(&template)["Planner"]["Events"]["Rest"]["Properties"];
     assert_eq!(rest["ScalingConfig"]["MaximumConcurrency"], billing_core::subscription::DUE_SHARDS);
+}
+
+/// A condition of a rule, as `CloudFormation` decides it: parameters are text.
+fn holds(condition: &Value, parameters: &BTreeMap<&str, String>) -> bool {
+    let parts = |name: &str| condition[name].as_array().map(Vec::as_slice);
+    let shown = |value: &Value| match value["Ref"].as_str() {
+        Some(name) => parameters[name].clone(),
+        None => value.as_str().map_or_else(|| value.to_string(), str::to_owned),
+    };
+    match (parts("Fn::Not"), parts("Fn::And"), parts("Fn::Equals"), parts("Fn::Contains")) {
+        (Some([inner]), None, None, None) => !holds(inner, parameters),
+        (None, Some(all), None, None) => all.iter().all(|one| holds(one, parameters)),
+        (None, None, Some([one, other]), None) => shown(one) == shown(other),
+        (None, None, None, Some([list, one])) => {
+            list.as_array().expect("a list").iter().any(|it| shown(it) == shown(one))
+        }
+        _ => panic!("a condition that this test does not know: {condition}"),
+    }
+}
+
+/// What the rules say against such a batch at such a pace.
+fn refused(template: &Value, batch: u64, charges_per_second: u64) -> Vec<&str> {
+    let parameters = template["Parameters"].as_object().expect("parameters").iter();
+    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut parameters: BTreeMap<&str, String> =
+        parameters.map(|(name, it)| (name.as_str(), shown(&it["Default"]))).collect();
+    parameters.insert("CardChannelKey", "channel-key".to_owned());
+    parameters.insert("CardPg", "TOSSPAYMENTS".to_owned());
+    parameters.insert("WorkerBatch", batch.to_string());
+    parameters.insert("ChargesPerSecond", charges_per_second.to_string());
+    let rules = template["Rules"].as_object().expect("rules").values();
+    let asked = rules.filter(|rule| rule["RuleCondition"].is_null() || holds(&rule["RuleCondition"], &parameters));
+    let assertions = asked.flat_map(|rule| rule["Assertions"].as_array().expect("assertions"));
+    let wrong = assertions.filter(|it| !holds(&it["Assert"], &parameters));
+    wrong.map(|it| it["AssertDescription"].as_str().expect("what to do")).collect()
+}
+
+/// The first whole number of a source file that stands behind such text.
+fn number_after(path: &str, before: &str) -> u64 {
+    let source = text(path);
+    let (_, rest) = source.split_once(before).unwrap_or_else(|| panic!("{before:?} is not in {path}"));
+    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().expect("a number")
+}
+
+#[test]
+fn a_batch_is_no_larger_than_five_times_what_its_worker_sends_in_a_second() {
+    let template = root_template();
+    let batches = template["Parameters"]["WorkerBatch"]["AllowedValues"].as_array().expect("values");
+    let batches: Vec<u64> = batches.iter().map(|it| it.as_u64().expect("a number")).collect();
+    assert_eq!(batches.first(), Some(&10), "what SQS hands over at once without gathering has no rule");
+    for &batch in batches.iter().skip(1) {
+        for each in (1..=200).chain([1_000, 10_000]) {
+            let refused = refused(&template, batch, each);
+            assert_eq!(refused.is_empty(), batch <= 5 * each, "{batch} at {each} a second: {refused:?}");
+            let says = format!("A WorkerBatch of {batch} wants a ChargesPerSecond of {} or more.", batch.div_ceil(5));
+            assert!(refused.iter().all(|text| text.starts_with(&says)), "{refused:?}");
+        }
+    }
+    assert!((1..=200).all(|each| refused(&template, 10, each).is_empty()));
+}
+
+/// `room` and `take` of `pace.rs`: at the usual distance, at twice that, and at four times that.
+#[test]
+fn the_largest_batch_at_a_pace_has_its_turns_in_time_when_that_pace_is_halved_and_nearly_all_when_it_is_halved_again() {
+    let of_the_pace = |before: &str| number_after("crates/billing-aws/src/gateway/pace.rs", before);
+    let wait = of_the_pace("const MAX_WAIT: Duration = Duration::from_secs(");
+    let used = of_the_pace("const USED_PERCENT: u32 = ");
+    let template = root_template();
+    for batch in template["Parameters"]["WorkerBatch"]["AllowedValues"].as_array().expect("values") {
+        let batch = batch.as_u64().expect("a number");
+        let each = batch.div_ceil(5);
+        let fit = |stretch: u64| wait * each * used / 100 / stretch;
+        assert!(fit(2) >= batch, "{} of {batch} fit at {each} a second, halved", fit(2));
+        assert!(fit(4) * 10 >= batch * 9, "{} of {batch} fit at {each} a second, halved twice", fit(4));
+    }
 }

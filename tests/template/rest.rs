@@ -3,6 +3,7 @@
 use crate::yaml::{resources, template, text};
 use billing_aws::config::Tables;
 use billing_aws::tables::{self, Table};
+use billing_core::calendar;
 use charger::planner::PlannerEvent;
 use reconciler::ReconcilerEvent;
 use serde_json::{Value, json};
@@ -56,10 +57,15 @@ fn the_tables_are_those_of_the_code() {
         let made = made[table.name()];
         let mut attributes = made["AttributeDefinitions"].as_array().expect("attributes").clone();
         attributes.sort_by_key(ToString::to_string);
+        let mut indexes = made["GlobalSecondaryIndexes"].as_array().cloned().unwrap_or_default();
+        for index in indexes.iter_mut().filter_map(Value::as_object_mut) {
+            // How fast it is when it is made is no part of what it is.
+            index.remove("WarmThroughput");
+        }
         let shown = json!({
             "attributes": attributes,
             "keys": made["KeySchema"],
-            "indexes": made["GlobalSecondaryIndexes"].as_array().cloned().unwrap_or_default(),
+            "indexes": indexes,
             "stream": made["StreamSpecification"],
         });
         assert_eq!(shown, defined(table), "{table}");
@@ -67,6 +73,31 @@ fn the_tables_are_those_of_the_code() {
         let ttl = (table == Table::Sessions).then(|| json!({ "AttributeName": tables::TTL, "Enabled": true }));
         assert_eq!(made["TimeToLiveSpecification"], json!(ttl), "{table}");
     }
+}
+
+#[test]
+fn invoices_and_its_index_of_customers_are_made_ready_for_a_large_run_if_the_operator_says_so() {
+    let template = root_template();
+    let warm = json!({ "Fn::If": [
+        "WarmsInvoices",
+        { "WriteUnitsPerSecond": { "Ref": "InvoiceWriteUnits" } },
+        { "Ref": "AWS::NoValue" },
+    ] });
+    let mut warmed = Vec::new();
+    for (name, table) in resources(&template, "AWS::DynamoDB::Table") {
+        let indexes = table["GlobalSecondaryIndexes"].as_array().into_iter().flatten();
+        let indexes = indexes.map(|it| (it["IndexName"].as_str().expect("a name"), it));
+        for (part, it) in [(name, table)].into_iter().chain(indexes) {
+            if !it["WarmThroughput"].is_null() {
+                assert_eq!(it["WarmThroughput"], warm, "{part}");
+                warmed.push(part.to_owned());
+            }
+        }
+    }
+    assert_eq!(warmed, ["Invoices", "user-index"]);
+    let condition = json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": "InvoiceWriteUnits" }, "0"] }] });
+    assert_eq!(template["Conditions"]["WarmsInvoices"], condition);
+    assert_eq!(template["Parameters"]["InvoiceWriteUnits"]["Default"], "0");
 }
 
 #[test]
@@ -279,6 +310,27 @@ fn every_queue_is_encrypted_and_dead_letters_are_kept_for_two_weeks() {
         if name.ends_with("DeadLetters") {
             assert_eq!(queue["MessageRetentionPeriod"], 14 * 24 * 3600, "{name}");
         }
+    }
+}
+
+#[test]
+fn a_functions_messages_outlive_the_pause_and_their_deliveries_and_are_gone_by_the_next_run() {
+    let template = root_template();
+    let queues = resources(&template, "AWS::SQS::Queue");
+    let kept: Vec<_> = queues.into_iter().filter(|(_, queue)| !queue["RedrivePolicy"].is_null()).collect();
+    assert_eq!(kept.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["CollectQueue", "PlanQueue"]);
+    let planner = &template["Resources"]["PlannerFunction"]["Properties"]["Events"];
+    let ticks = planner.as_object().expect("events").values().filter(|it| it["Type"] == "ScheduleV2");
+    let late = ticks.map(|it| it["Properties"]["RetryPolicy"]["MaximumEventAgeInSeconds"].as_u64().expect("seconds"));
+    let late = late.max().expect("a tick");
+    let begins = 3_600 * u64::try_from(calendar::BILLING_HOUR).expect("an hour");
+    let pause_ends = (24 * 60 + 30) * 60 - begins;
+    for (name, queue) in kept {
+        let seconds = |field: &Value| field.as_u64().expect("a number");
+        let kept = seconds(&queue["MessageRetentionPeriod"]);
+        let deliveries = seconds(&queue["RedrivePolicy"]["maxReceiveCount"]) * seconds(&queue["VisibilityTimeout"]);
+        assert!(kept >= pause_ends + deliveries, "{name}: gone before it is put aside");
+        assert!(kept + late <= 24 * 3_600, "{name}: the next run finds this one's messages");
     }
 }
 

@@ -1,6 +1,6 @@
 // λ worker: collects what a batch of SQS messages names, all at once, and reports each message's fate on its own.
 //
-// For one message: load, is it still due? → claim the attempt (a conditional transaction, with a lease) → PortOne → settle (one transaction). A crash
+// What they are about is read together. For one message: is it still due? → claim the attempt (a conditional transaction, with a lease) → PortOne → settle (one transaction). A crash
 // between any two steps leaves a state that the next delivery repairs: an attempt whose end is not known is asked about before anything else.
 
 import { SendMessageCommand, SQSClient } from '@aws-sdk/client-sqs';
@@ -10,7 +10,7 @@ import { counted, log } from './shared/log.mjs';
 import * as portone from './shared/portone.mjs';
 import * as rules from './shared/rules.mjs';
 import { MAX_ROUNDS, settle, writeDecision } from './shared/settle.mjs';
-import { commit, readInvoice, readStop, readSubscription, warmUp } from './shared/store.mjs';
+import { commit, keyOf, readInvoice, readStop, readSubscription, readSubscriptions, warmUp } from './shared/store.mjs';
 
 /** How long a message waits before it comes back to ask: first until no lease can be running, then longer. Then the reconciler goes on. */
 const ASK_AFTER_SECONDS = [240, 600, 900];
@@ -35,10 +35,12 @@ export async function handler({ Records: records }) {
     return all(records);
   }
   const batch = { unauthorized: false };
+  const messages = records.map(({ body }) => parse(body));
+  const read = await readTogether(messages.filter(Boolean));
   const fates = await Promise.all(
-    records.map(async (record) => {
+    records.map(async (record, i) => {
       try {
-        await work(record, batch);
+        await work(messages[i], read, batch);
         return true;
       } catch (error) {
         if (error instanceof portone.Unauthorized) batch.unauthorized = true;
@@ -50,26 +52,39 @@ export async function handler({ Records: records }) {
   return all(records.filter((_, i) => !fates[i]));
 }
 
+/** What one request brings of the subscriptions. If it fails, each message finds out for itself, and fails or not on its own. */
+async function readTogether(messages) {
+  try {
+    return await readSubscriptions(messages);
+  } catch (error) {
+    log('WARN', "a batch's subscriptions could not be read together; each is read alone", { error: describe(error) });
+    return new Map();
+  }
+}
+
 /** An AWS error by its name alone: services like to quote what they refuse, and that is customers' data. */
 const describe = (error) => (error.$metadata ? `${error.name} (HTTP ${error.$metadata.httpStatusCode})` : error.message);
 
+/** The message, if it is one of the planner's. */
 function parse(body) {
   let message;
   try {
     message = JSON.parse(body);
   } catch {
-    throw new Error("not a message of the planner's"); // without the parser's words, which quote it
+    return undefined; // without the parser's words, which quote it
   }
   const { run, now, userId, subscriptionId, asks = 0 } = message ?? {};
   const isOurs = [run, userId, subscriptionId].every((text) => typeof text === 'string' && text) && [now, asks].every(Number.isInteger);
-  if (!isOurs) throw new Error("not a message of the planner's");
-  return message;
+  return isOurs ? message : undefined;
 }
 
-async function work({ body }, batch) {
-  const message = parse(body);
+async function work(message, read, batch) {
+  if (!message) throw new Error("not a message of the planner's");
   const { asks = 0 } = message;
-  const collected = await collect(message, batch);
+  const key = keyOf(message);
+  const subscription = read.get(key);
+  read.delete(key); // of two messages about the same subscription, one has to read it again
+  const collected = await collect(message, subscription, batch);
   counted.collected(collected, message);
   const isUndecided = ['unknown', 'charging'].includes(collected.status) || ['in_progress', 'undecided'].includes(collected.skipped);
   if (isUndecided && asks < ASK_AFTER_SECONDS.length) {
@@ -81,11 +96,16 @@ async function work({ body }, batch) {
 
 const skip = (skipped) => ({ skipped });
 
-/** Collects what a subscription owes. Safe to run twice, and two at once. Answers with the invoice's `status`, or why it was `skipped`. */
-async function collect(message, batch) {
+/**
+ * Collects what a subscription owes. Safe to run twice, and two at once. Answers with the invoice's `status`, or why it was `skipped`.
+ *
+ * `read` is the subscription, if it was read a moment ago together with others: should its row have changed since, what is written on it is refused,
+ * and it is read again.
+ */
+async function collect(message, read, batch) {
   const cause = `run:${message.run}`;
   for (let round = 0; round < MAX_ROUNDS; round += 1) {
-    const subscription = await readSubscription(message);
+    const subscription = (round === 0 && read) || (await readSubscription(message));
     if (!subscription) return skip('no_subscription');
     if (subscription.upgrade) throw new Error('upgrades are not handled here');
     // A run that is handled late sees what fell due since; one whose clock is behind still sees what its planner saw.

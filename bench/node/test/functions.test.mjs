@@ -7,6 +7,7 @@ import { banksAreDown, batchOf, daysAfter, eventOf, inSeoul, messageTo, startFun
 const none = { batchItemFailures: [] };
 const skip = banksAreDown() && 'banks are down in Seoul, and nothing is charged';
 const kindsOf = (events) => events.map(({ kind }) => kind);
+const countsOf = (names) => names.reduce((counts, name) => ({ ...counts, [name]: (counts[name] ?? 0) + 1 }), {});
 const methodsOf = (requests) => requests.map(({ method }) => method);
 
 describe('the events of events/', { skip }, () => {
@@ -31,10 +32,8 @@ describe('the events of events/', { skip }, () => {
     assert.equal(await world.waiting(), 1, 'the message of the lost answer comes back');
   });
 
-  test('a charge costs one read, two transactions and one call', () => {
-    const counts = {};
-    for (const name of world.askedOfDynamodb.take()) counts[name] = (counts[name] ?? 0) + 1;
-    assert.deepEqual(counts, { GetItem: 1 + 9, TransactWriteItems: 2 * 9 });
+  test('a charge costs its part of one read, two transactions and one call', () => {
+    assert.deepEqual(countsOf(world.askedOfDynamodb.take()), { GetItem: 1, 'BatchGetItem of 9': 1, TransactWriteItems: 2 * 9 });
     const calls = world.askedOfPortone.take();
     assert.deepEqual(methodsOf(calls), Array(9).fill('POST'));
     for (const { path, key } of calls) assert.equal(key, `"${path.split('/')[2]}-1"`);
@@ -87,7 +86,7 @@ describe('the worker', { skip }, () => {
       // A message that is handled late sees what fell due since.
       assert.deepEqual(await collect('soft', { now: 1 }), none);
       const reads = world.askedOfDynamodb.take().filter((operation) => operation === 'GetItem');
-      assert.equal(reads.length, attempt === 1 ? 2 : 3, 'the stop, the subscription, and the invoice if there is one');
+      assert.equal(reads.length, attempt === 1 ? 1 : 2, 'the stop, and the invoice if there is one');
       const [{ key, path }, ...more] = world.askedOfPortone.take();
       assert.equal(key, `"${path.split('/')[2]}-${attempt}"`);
       assert.deepEqual(more, []);
@@ -274,6 +273,44 @@ describe('the worker', { skip }, () => {
       assert.equal(invoice.status, 'paid');
       assert.equal((await world.approvals(invoice)).length, 1);
     }
+  });
+
+  test('of two messages about the same subscription, one reads it again', async () => {
+    await world.customer('double');
+    assert.deepEqual(await worker.invoke(batchOf(messageTo('double'), messageTo('double'))), none);
+    const { 'BatchGetItem of 1': together, GetItem: alone } = countsOf(world.askedOfDynamodb.take());
+    assert.equal(together, 1, 'no key stands twice in it');
+    assert.ok(alone >= 2, 'the stop, and the subscription');
+    const invoice = await world.invoice('double');
+    assert.equal(invoice.status, 'paid');
+    assert.equal((await world.approvals(invoice)).length, 1);
+  });
+
+  test('a request asks for a hundred at most, and what it does not bring is read alone', async () => {
+    const ids = Array.from({ length: 101 }, (_, i) => `nobody-${i}`);
+    assert.deepEqual(await worker.invoke(batchOf(...ids.map((id) => messageTo(id)))), none);
+    assert.deepEqual(countsOf(world.askedOfDynamodb.take()), { GetItem: 1 + 101, 'BatchGetItem of 100': 1 });
+  });
+
+  for (const [name, answer] of [
+    ['is refused', [400, { __type: 'com.amazon.coral.service#AccessDeniedException' }]],
+    ['brings nothing', [200, { Responses: {}, UnprocessedKeys: {} }]],
+  ]) {
+    test(`where reading them together ${name}, each is read alone`, async (t) => {
+      const ids = ['first', 'second'].map((id) => `${id}-of-${name.replace(' ', '-')}`);
+      for (const id of ids) await world.customer(id);
+      world.askedOfDynamodb.instead = (operation) => (operation.startsWith('BatchGetItem') ? answer : undefined);
+      t.after(() => (world.askedOfDynamodb.instead = () => undefined));
+      assert.deepEqual(await worker.invoke(batchOf(...ids.map((id) => messageTo(id)))), none);
+      assert.deepEqual(countsOf(world.askedOfDynamodb.take()), { GetItem: 1 + 2, 'BatchGetItem of 2': 1, TransactWriteItems: 2 * 2 });
+      for (const id of ids) assert.equal((await world.invoice(id)).status, 'paid');
+    });
+  }
+
+  test('a batch without a message of ours asks for no row', async () => {
+    const failed = { batchItemFailures: ['message-0', 'message-1'].map((itemIdentifier) => ({ itemIdentifier })) };
+    assert.deepEqual(await worker.invoke(batchOf('not json', '{}')), failed);
+    assert.deepEqual(world.askedOfDynamodb.take(), ['GetItem']);
   });
 
   test('a webhook that is first leaves nothing for the worker to do', async () => {

@@ -32,12 +32,18 @@ async function listen(server) {
   return server.address().port;
 }
 
-/** Passes requests on, and notes them. A dropped connection is passed on as one. */
+/**
+ * Passes requests on, and notes them. A dropped connection is passed on as one. What `instead` answers to a note, as a status and a body, is not passed on.
+ */
 async function recorder(target, note) {
   const seen = [];
+  const it = { instead: () => undefined };
   const server = createServer(async (incoming, outgoing) => {
     const body = Buffer.concat(await incoming.toArray());
-    seen.push(note(incoming, body.toString()));
+    const noted = note(incoming, body.toString());
+    seen.push(noted);
+    const [status, answer] = it.instead(noted) ?? [];
+    if (status) return outgoing.writeHead(status, { 'content-type': 'application/x-amz-json-1.0' }).end(JSON.stringify(answer));
     const passed = request(new URL(incoming.url, target), { method: incoming.method, headers: incoming.headers }, (answer) => {
       outgoing.writeHead(answer.statusCode, answer.headers);
       answer.pipe(outgoing);
@@ -46,7 +52,8 @@ async function recorder(target, note) {
     passed.end(body);
   });
   const port = await listen(server);
-  return { url: `http://127.0.0.1:${port}`, take: () => seen.splice(0), close: () => (server.closeAllConnections(), server.close()) };
+  const close = () => (server.closeAllConnections(), server.close());
+  return Object.assign(it, { url: `http://127.0.0.1:${port}`, take: () => seen.splice(0), close });
 }
 
 /** An event of events/, such as `webhook/paid`, as if it were sent now. */
@@ -74,7 +81,11 @@ export class World {
     it.dynamodb = DynamoDBDocumentClient.from(new DynamoDBClient({ ...settings, endpoint: it.ready.dynamodb }));
     it.askedOfDynamodb = await recorder(it.ready.dynamodb, ({ headers }, body) => {
       const operation = headers['x-amz-target'].split('.')[1];
-      return operation === 'GetItem' && !JSON.parse(body).ConsistentRead ? 'GetItem that may be stale' : operation;
+      if (!['GetItem', 'BatchGetItem'].includes(operation)) return operation;
+      const { RequestItems, ...one } = JSON.parse(body);
+      const reads = RequestItems ? Object.values(RequestItems) : [one];
+      const rows = RequestItems ? `${operation} of ${reads.flatMap(({ Keys }) => Keys).length}` : operation;
+      return reads.every(({ ConsistentRead }) => ConsistentRead) ? rows : `${rows} that may be stale`;
     });
     it.askedOfPortone = await recorder(it.ready.portone, ({ method, url, headers }, body) => ({
       method,

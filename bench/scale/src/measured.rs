@@ -1,7 +1,7 @@
 //! First-of-the-months that were lived through: what `sandbox rush --json` writes.
 #![expect(clippy::cast_precision_loss, reason = "figures for the model, which is coarser")]
 
-use crate::{Of, SANDBOX_PLANNED, Stack};
+use crate::{Of, SANDBOX_PLANNED, Stack, sandbox_requests};
 use serde::Deserialize;
 
 /// One of them. Times in milliseconds from the planner's tick.
@@ -14,6 +14,8 @@ pub struct Measured {
     pub allowance: u32,
     /// Workers.
     pub workers: u32,
+    /// The most messages that each worker took at once.
+    pub batch: u32,
     /// Charges a second that each worker may send, if each is a process; otherwise one process is all of them.
     #[serde(default)]
     pub per_worker: Option<u32>,
@@ -78,7 +80,7 @@ pub struct Look {
 }
 
 impl Measured {
-    /// All that are kept, by the number of customers.
+    /// All that are kept, by the number of customers and what was allowed.
     ///
     /// # Panics
     /// If a file of `measured/` is not what `sandbox rush` writes.
@@ -94,7 +96,7 @@ impl Measured {
                 serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
             })
             .collect();
-        all.sort_by_key(|measured| measured.customers);
+        all.sort_by_key(|measured| (measured.customers, measured.allowance, measured.per_worker));
         all
     }
 
@@ -107,6 +109,7 @@ impl Measured {
             customers: f64::from(self.customers),
             each: f64::from(self.per_worker.unwrap_or(self.allowance)),
             workers: f64::from(self.workers),
+            batch: f64::from(self.batch),
             is_one_process: self.per_worker.is_none(),
             more_workers: f64::INFINITY,
             latency: (f64::from(least) / 1e3, f64::from(most) / 1e3),
@@ -136,6 +139,12 @@ impl Measured {
     #[must_use]
     pub fn requests_each(&self) -> f64 {
         self.dynamodb_requests as f64 / f64::from(self.customers)
+    }
+
+    /// The same as the model has it.
+    #[must_use]
+    pub fn expected_requests_each(&self) -> f64 {
+        sandbox_requests(f64::from(self.batch), self.early())
     }
 
     /// Customers a second that the planner handed over.

@@ -16,8 +16,10 @@ use crate::item::{
 use crate::sdk::{code, describe, may_pass};
 use crate::tables::{BILLING_KEY_INDEX, COLLECTING, DUE_INDEX, MONTH_INDEX, RUNNING, Table, USER_INDEX};
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::Builder;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use billing_core::Timestamp;
 use billing_core::billing_key::{BillingKey, RegisteredKey};
 use billing_core::calendar::Period;
@@ -26,10 +28,13 @@ use billing_core::id::{PaymentId, SubscriptionId, UserId};
 use billing_core::invoice::Invoice;
 use billing_core::session::{Session, SessionId};
 use billing_core::subscription::{Subscription, SubscriptionKey};
-use billing_flows::ports::{BookLine, Changes, CommitError, Cursor, NoticeClaim, Page, Stop, Store, StoreError};
+use billing_flows::ports::{
+    BookLine, Changes, CommitError, Cursor, MAX_READ, NoticeClaim, Page, Stop, Store, StoreError,
+};
 use listing::{Listing, Range};
 use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 mod claims;
 mod commit;
@@ -43,6 +48,9 @@ pub struct DynamoStore {
     client: Client,
     tables: Tables,
 }
+
+/// How long rows are waited for that may be read one by one as well: whoever asks for them has no time to lose.
+const TOGETHER: Duration = Duration::from_secs(2);
 
 /// How many rows a listing for a person reads at once.
 const LIST_PAGE: i32 = 100;
@@ -105,6 +113,13 @@ fn millis_from(at: Timestamp) -> i64 {
     if is_cut { whole.saturating_add(1) } else { whole }
 }
 
+fn subscription_key(key: &SubscriptionKey) -> Attributes {
+    HashMap::from([
+        ("userId".to_owned(), text(key.user_id.as_str())),
+        ("subscriptionId".to_owned(), text(key.id.as_str())),
+    ])
+}
+
 fn event_key(key: &EventKey) -> Attributes {
     HashMap::from([("subject".to_owned(), text(&key.subject)), ("id".to_owned(), text(&key.id))])
 }
@@ -160,11 +175,28 @@ impl Store for DynamoStore {
     }
 
     async fn subscription(&self, key: &SubscriptionKey) -> Result<Option<Subscription>, StoreError> {
-        self.get::<SubscriptionRow>(HashMap::from([
-            ("userId".to_owned(), text(key.user_id.as_str())),
-            ("subscriptionId".to_owned(), text(key.id.as_str())),
-        ]))
-        .await
+        self.get::<SubscriptionRow>(subscription_key(key)).await
+    }
+
+    async fn subscriptions(&self, keys: &BTreeSet<SubscriptionKey>) -> Result<Vec<Subscription>, StoreError> {
+        let action = || self.action("BatchGetItem", Table::Subscriptions);
+        if keys.is_empty() {
+            return Ok(Vec::new()); // a request for no row would be refused
+        }
+        let keys = keys.iter().take(MAX_READ).map(subscription_key).collect();
+        let rows = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
+        let rows = rows.map_err(|error| StoreError {
+            action: action(),
+            detail: error.to_string(),
+            retryable: false,
+            source: Some(Box::new(error)),
+        })?;
+        let request = self.client.batch_get_item().request_items(&self.tables.subscriptions, rows);
+        let soon = TimeoutConfig::builder().operation_timeout(TOGETHER).build();
+        let request = request.customize().config_override(Builder::new().timeout_config(soon));
+        let answer = request.send().await.map_err(|error| failed(action(), &error))?;
+        let rows = answer.responses.unwrap_or_default().into_values().flatten();
+        Ok(rows.filter_map(|row| decode::<SubscriptionRow>(row).ok()).collect())
     }
 
     async fn subscriptions_of(&self, user: &UserId, after: Option<&Cursor>) -> Result<Page<Subscription>, StoreError> {

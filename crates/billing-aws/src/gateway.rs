@@ -27,7 +27,7 @@ use billing_flows::ports::{
 };
 use portone::{ApiSecret, BuildError, Client, Error, ErrorKind, IdempotencyKey, InvalidSecret, Unsigned};
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use thiserror::Error as ThisError;
 use tokio::time::Instant;
 
@@ -50,11 +50,18 @@ pub struct PortOneGateway<R, C> {
     client: Client,
     secret: Arc<CachedSecret<R, C>>,
     pace: Arc<Pace>,
+    /// When a charge's credentials were refused last, and as what.
+    refused: Arc<Mutex<Option<(Instant, String)>>>,
 }
 
 impl<R, C> Clone for PortOneGateway<R, C> {
     fn clone(&self) -> Self {
-        Self { client: self.client.clone(), secret: Arc::clone(&self.secret), pace: Arc::clone(&self.pace) }
+        Self {
+            client: self.client.clone(),
+            secret: Arc::clone(&self.secret),
+            pace: Arc::clone(&self.pace),
+            refused: Arc::clone(&self.refused),
+        }
     }
 }
 
@@ -96,7 +103,13 @@ impl<R: ReadSecret, C: Clock> PortOneGateway<R, C> {
             .map_err(|source| GatewayError::NotASecret { id: secret.id().to_owned(), source })?;
         let client = unsigned.with_secret(api_secret);
         let pace = Arc::new(Pace::new(config.charges_per_second));
-        Ok(Self { client, secret: Arc::new(secret), pace })
+        Ok(Self { client, secret: Arc::new(secret), pace, refused: Arc::default() })
+    }
+
+    /// As what credentials were refused since then, if they were.
+    fn refused_since(&self, then: Instant) -> Option<String> {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.as_ref().filter(|(at, _)| *at >= then).map(|(_, code)| code.clone())
     }
 
     /// Makes a call, and logs how long it took and what it came to: `infra/watch.yaml` counts these lines.
@@ -165,16 +178,25 @@ impl<R: ReadSecret, C: Clock> Gateway for PortOneGateway<R, C> {
             // A blank billing key, or a payment id that is not one of ours: nothing was sent.
             return ChargeAnswer::Refused { code: "INVALID_ORDER".to_owned() };
         };
+        let asked = Instant::now();
         let Ok(began) = self.pace.turn(&order.method.pg).await else {
             return ChargeAnswer::Unknown(NOT_SENT.to_owned());
         };
+        // Whoever waited for a turn meanwhile would be refused as well.
+        if let Some(code) = self.refused_since(asked) {
+            return ChargeAnswer::Unauthorized { code };
+        }
         let call = self.call("charge", |client| {
             let (id, attempt, payment) = (&id, &attempt, &payment);
             async move { client.pay_with_billing_key(id, attempt, payment).await }
         });
         let answer = call.await;
         self.pace.heard(&order.method.pg, Load::of(&answer, began.elapsed()), Instant::now());
-        answer::to_charge(answer, &order.method.pg)
+        let answer = answer::to_charge(answer, &order.method.pg);
+        if let ChargeAnswer::Unauthorized { code } = &answer {
+            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), code.clone()));
+        }
+        answer
     }
 
     async fn cancel(&self, order: &CancelOrder<'_>) -> CancelAnswer {

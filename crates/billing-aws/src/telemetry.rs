@@ -28,11 +28,11 @@
 //!
 //! The dimensions are few and closed: none names a customer, a payment or a run. What caused a line is in it, beside the metrics.
 
-use billing_core::event::EventKind;
-use billing_core::money::Money;
+use billing_core::Timestamp;
 use billing_flows::ports::{Clock, Signal, Telemetry};
-use serde_json::{Map, Value, json};
-use std::io::{Stdout, Write};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use std::io::{self, Stdout, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The metrics' namespace, where none is configured.
@@ -43,12 +43,19 @@ pub const NAMESPACE: &str = "Billing";
 pub struct EmfTelemetry<C, W> {
     clock: C,
     namespace: Arc<str>,
-    writer: Arc<Mutex<W>>,
+    out: Arc<Mutex<Out<W>>>,
+}
+
+/// Where lines go, and the memory that each is put together in.
+#[derive(Debug)]
+struct Out<W> {
+    writer: W,
+    line: Vec<u8>,
 }
 
 impl<C: Clone, W> Clone for EmfTelemetry<C, W> {
     fn clone(&self) -> Self {
-        Self { clock: self.clock.clone(), namespace: Arc::clone(&self.namespace), writer: Arc::clone(&self.writer) }
+        Self { clock: self.clock.clone(), namespace: Arc::clone(&self.namespace), out: Arc::clone(&self.out) }
     }
 }
 
@@ -62,16 +69,27 @@ impl<C> EmfTelemetry<C, Stdout> {
 impl<C, W> EmfTelemetry<C, W> {
     /// Writes to a writer.
     pub fn new(clock: C, namespace: &str, writer: W) -> Self {
-        Self { clock, namespace: namespace.into(), writer: Arc::new(Mutex::new(writer)) }
+        Self { clock, namespace: namespace.into(), out: Arc::new(Mutex::new(Out { writer, line: Vec::new() })) }
     }
 }
 
 impl<C: Clock, W: Write + Send> Telemetry for EmfTelemetry<C, W> {
     fn signal(&self, signal: Signal) {
-        let line = line(signal, &self.namespace, self.clock.now().as_millisecond());
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         // A metric that cannot be written must not stop a charge.
-        drop(writeln!(writer, "{line}").and_then(|()| writer.flush()));
+        drop(out.write(&signal, &self.namespace, now));
+    }
+}
+
+impl<W: Write> Out<W> {
+    fn write(&mut self, signal: &Signal, namespace: &str, now: Timestamp) -> io::Result<()> {
+        self.line.clear();
+        let line = &mut self.line;
+        told(signal, |metrics, fields| serde_json::to_writer(line, &Line { namespace, now, metrics, fields }))?;
+        self.line.push(b'\n');
+        self.writer.write_all(&self.line)?;
+        self.writer.flush()
     }
 }
 
@@ -80,119 +98,162 @@ type Dimensions = &'static [&'static [&'static str]];
 
 const TOTAL: Dimensions = &[&[]];
 
-/// A line in the making.
-struct Line {
-    directives: Vec<Value>,
-    fields: Map<String, Value>,
+/// A number with a name, and what it is counted under.
+struct Metric {
+    name: &'static str,
+    value: i64,
+    unit: &'static str,
+    dimensions: Dimensions,
 }
 
-impl Line {
-    fn new() -> Self {
-        Self { directives: Vec::new(), fields: Map::new() }
-    }
+/// What stands in a line beside its metrics: dimensions, and what caused it.
+type Field<'a> = (&'static str, Said<'a>);
 
-    fn field(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.fields.insert(name.to_owned(), value.into());
-        self
-    }
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Said<'a> {
+    Text(&'a str),
+    Number(u8),
+}
 
-    fn metric(
-        mut self,
-        name: &'static str,
-        value: impl Into<Value>,
-        unit: &'static str,
-        dimensions: Dimensions,
-    ) -> Self {
-        self.directives.push(json!({
-            "Dimensions": dimensions,
-            "Metrics": [{ "Name": name, "Unit": unit }],
-        }));
-        self.field(name, value)
-    }
+fn count(name: &'static str, value: u64, dimensions: Dimensions) -> Metric {
+    Metric { name, value: i64::try_from(value).unwrap_or(i64::MAX), unit: "Count", dimensions }
+}
 
-    fn count(self, name: &'static str, value: impl Into<Value>, dimensions: Dimensions) -> Self {
-        self.metric(name, value, "Count", dimensions)
-    }
+/// A line, as `CloudWatch` wants it:
+/// <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+struct Line<'a> {
+    namespace: &'a str,
+    now: Timestamp,
+    metrics: &'a [Metric],
+    fields: &'a [Field<'a>],
+}
 
-    fn text(self, namespace: &str, now_ms: i64) -> String {
-        let Self { mut directives, mut fields } = self;
-        for directive in directives.iter_mut().filter_map(Value::as_object_mut) {
-            directive.insert("Namespace".to_owned(), namespace.into());
-        }
-        fields.insert("_aws".to_owned(), json!({ "Timestamp": now_ms, "CloudWatchMetrics": directives }));
-        Value::Object(fields).to_string()
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Directive<'a> {
+    namespace: &'a str,
+    dimensions: Dimensions,
+    metrics: [Definition; 1],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Definition {
+    name: &'static str,
+    unit: &'static str,
+}
+
+/// The directives of a line.
+struct Directives<'a>(&'a Line<'a>);
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Head<'a> {
+    timestamp: i64,
+    cloud_watch_metrics: Directives<'a>,
+}
+
+impl Serialize for Directives<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Line { namespace, metrics, .. } = self.0;
+        serializer.collect_seq(metrics.iter().map(|metric| Directive {
+            namespace,
+            dimensions: metric.dimensions,
+            metrics: [Definition { name: metric.name, unit: metric.unit }],
+        }))
     }
 }
 
-fn line(signal: Signal, namespace: &str, now_ms: i64) -> String {
-    let line = match signal {
-        Signal::Charge { cause, outcome, amount } => charge(cause, outcome, amount),
-        Signal::Collected { run, result, skipped, asks } => collected(run, result, skipped).field("asks", asks),
-        Signal::Planned { run, due, unfinished } => Line::new()
-            .count("Due", due, TOTAL)
-            .count("UnfinishedPasses", u8::from(unfinished), TOTAL)
-            .field("run", run),
-        Signal::Stopped { who, reason } => {
-            Line::new().count("Stopped", 1, TOTAL).field("function", who).field("reason", reason)
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        let timestamp = self.now.as_millisecond();
+        map.serialize_entry("_aws", &Head { timestamp, cloud_watch_metrics: Directives(self) })?;
+        self.metrics.iter().try_for_each(|metric| map.serialize_entry(metric.name, &metric.value))?;
+        self.fields.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
+        map.end()
+    }
+}
+
+/// What is told of a signal. It is handed on rather than answered, so that nothing is allocated for it.
+fn told<T>(signal: &Signal, tell: impl FnOnce(&[Metric], &[Field<'_>]) -> T) -> T {
+    use Said::{Number, Text};
+    match signal {
+        Signal::Charge { cause, outcome, amount } => {
+            let fields =
+                [("Outcome", Text(outcome)), ("cause", Text(cause)), ("Currency", Text(amount.currency().code()))];
+            let charge = count("Charges", 1, &[&["Outcome"]]);
+            if *outcome != "paid" {
+                return tell(&[charge], &fields[..2]);
+            }
+            let paid = Metric { name: "PaidAmount", value: amount.minor(), unit: "None", dimensions: &[&["Currency"]] };
+            tell(&[charge, paid], &fields)
         }
-        Signal::Webhook { result } => Line::new().count("Webhooks", 1, &[&["Result"]]).field("Result", result),
-        Signal::Mail { kind, result } => Line::new()
-            .count("Mails", 1, &[&["Result"], &["Kind", "Result"]])
-            .field("Kind", kind)
-            .field("Result", result),
-        Signal::Event(kind) => event(kind),
-        Signal::Reconciled { pass, asked, settled, differences, failed, unfinished } => {
-            let line = Line::new()
-                .count("Asked", asked, TOTAL)
-                .count("Settled", settled, TOTAL)
-                .count("Unreconciled", failed, TOTAL)
-                .count("CutShort", u8::from(unfinished), TOTAL)
-                .field("pass", pass);
-            match differences {
-                Some(differences) => line.count("Differences", differences, TOTAL),
-                None => line,
+        Signal::Collected { run, result, skipped, asks } => {
+            let collected = count("Collected", 1, &[&["Result"]]);
+            match skipped {
+                Some(why) => tell(
+                    &[collected, count("Skipped", 1, &[&["Why"]])],
+                    &[("Result", Text(result)), ("run", Text(run)), ("asks", Number(*asks)), ("Why", Text(why))],
+                ),
+                None => tell(&[collected], &[("Result", Text(result)), ("run", Text(run)), ("asks", Number(*asks))]),
             }
         }
-        Signal::LeftOver { not_attempted, unknown_for_long } => {
-            Line::new().count("NotAttempted", not_attempted, TOTAL).count("UnknownForLong", unknown_for_long, TOTAL)
+        Signal::Planned { run, due, unfinished } => {
+            let passes = count("UnfinishedPasses", u64::from(*unfinished), TOTAL);
+            tell(&[count("Due", *due, TOTAL), passes], &[("run", Text(run))])
         }
-        Signal::Closed { month, balanced, unsettled, parked } => Line::new()
-            .count("Unbalanced", u8::from(!balanced), TOTAL)
-            .count("Parked", parked, TOTAL)
-            .count("Unsettled", unsettled, TOTAL)
-            .field("month", month),
-    };
-    line.text(namespace, now_ms)
-}
-
-fn charge(cause: String, outcome: &'static str, amount: Money) -> Line {
-    let line = Line::new().count("Charges", 1, &[&["Outcome"]]).field("Outcome", outcome).field("cause", cause);
-    if outcome == "paid" {
-        let currency = amount.currency().code();
-        line.metric("PaidAmount", amount.minor(), "None", &[&["Currency"]]).field("Currency", currency)
-    } else {
-        line
+        Signal::Stopped { who, reason } => {
+            tell(&[count("Stopped", 1, TOTAL)], &[("function", Text(who)), ("reason", Text(reason))])
+        }
+        Signal::Webhook { result } => tell(&[count("Webhooks", 1, &[&["Result"]])], &[("Result", Text(result))]),
+        Signal::Mail { kind, result } => {
+            let mails = count("Mails", 1, &[&["Result"], &["Kind", "Result"]]);
+            tell(&[mails], &[("Kind", Text(kind)), ("Result", Text(result))])
+        }
+        Signal::Event(kind) => {
+            let events = count("Events", 1, &[&["Kind"]]);
+            let fields = [("Kind", Text(kind.name()))];
+            if kind.alarms() {
+                tell(&[events, count("Alarms", 1, &[&[], &["Kind"]])], &fields)
+            } else {
+                tell(&[events], &fields)
+            }
+        }
+        Signal::Reconciled { pass, asked, settled, differences, failed, unfinished } => {
+            let metrics = [
+                count("Asked", *asked, TOTAL),
+                count("Settled", *settled, TOTAL),
+                count("Unreconciled", *failed, TOTAL),
+                count("CutShort", u64::from(*unfinished), TOTAL),
+                count("Differences", differences.unwrap_or_default(), TOTAL),
+            ];
+            // An hourly pass compares nothing, and so says nothing of differences.
+            let told = if differences.is_some() { &metrics[..] } else { &metrics[..4] };
+            tell(told, &[("pass", Text(pass))])
+        }
+        Signal::LeftOver { not_attempted, unknown_for_long } => {
+            let unknown = count("UnknownForLong", *unknown_for_long, TOTAL);
+            tell(&[count("NotAttempted", *not_attempted, TOTAL), unknown], &[])
+        }
+        Signal::Closed { month, balanced, unsettled, parked } => {
+            let metrics = [
+                count("Unbalanced", u64::from(!balanced), TOTAL),
+                count("Parked", *parked, TOTAL),
+                count("Unsettled", *unsettled, TOTAL),
+            ];
+            tell(&metrics, &[("month", Text(month))])
+        }
     }
-}
-
-fn collected(run: String, result: &'static str, skipped: Option<&'static str>) -> Line {
-    let line = Line::new().count("Collected", 1, &[&["Result"]]).field("Result", result).field("run", run);
-    match skipped {
-        Some(why) => line.count("Skipped", 1, &[&["Why"]]).field("Why", why),
-        None => line,
-    }
-}
-
-fn event(kind: EventKind) -> Line {
-    let line = Line::new().count("Events", 1, &[&["Kind"]]).field("Kind", kind.name());
-    if kind.alarms() { line.count("Alarms", 1, &[&[], &["Kind"]]) } else { line }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use billing_core::Timestamp;
-    use billing_core::money::Currency;
+    use billing_core::event::EventKind;
+    use billing_core::money::{Currency, Money};
+    use serde_json::Value;
 
     struct Fixed;
 
@@ -207,8 +268,8 @@ mod tests {
         for signal in signals {
             telemetry.signal(signal);
         }
-        let written = telemetry.writer.lock().unwrap().clone();
-        String::from_utf8(written).unwrap()
+        let out = telemetry.out.lock().unwrap();
+        String::from_utf8(out.writer.clone()).unwrap()
     }
 
     #[test]
@@ -249,7 +310,7 @@ mod tests {
     fn a_line_names_the_namespace_that_it_is_written_under() {
         let telemetry = EmfTelemetry::new(Fixed, "Billing/billing-dev", Vec::new());
         telemetry.signal(Signal::Event(EventKind::BooksDiffer));
-        let line: Value = serde_json::from_slice(&telemetry.writer.lock().unwrap()).unwrap();
+        let line: Value = serde_json::from_slice(&telemetry.out.lock().unwrap().writer).unwrap();
         let directives = line["_aws"]["CloudWatchMetrics"].as_array().unwrap();
         assert!(directives.iter().all(|directive| directive["Namespace"] == "Billing/billing-dev"), "{line}");
     }

@@ -187,6 +187,8 @@ async fn a_corrupt_row_is_an_error_that_does_not_quote_it() {
     let error = store.subscription(&subscription().key).await.unwrap_err();
     assert!(!format!("{error:?}").contains("kim@"), "{error:?}");
     assert!(error.to_string().contains("row user_456/sub_123 of table Subscriptions: attribute `currency`"), "{error}");
+    let together = store.subscriptions(&[subscription().key].into()).await.unwrap();
+    assert_eq!(together, [], "and is left out of what is read together");
 }
 
 /// What a store makes of the subscription, if `DynamoDB` answers with its row and one more attribute.

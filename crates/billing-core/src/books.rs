@@ -234,21 +234,25 @@ pub struct Books {
 }
 
 impl Books {
-    /// Adds invoices up. A superseded one is not owed under its own name, and counts only while it is parked.
+    /// Adds invoices up.
     pub fn of<'a>(lines: impl IntoIterator<Item = &'a BookLine>) -> Result<Self, MoneyError> {
         let mut books = Self::default();
-        for line in lines {
-            if line.quarantined {
-                books.parked.push(line.payment_id.clone());
-            }
-            if line.superseded {
-                continue;
-            }
-            books.accounts.entry(line.amount.currency()).or_default().add(line)?;
-            let again = line.column() == Some(Column::Paid) && line.attempts > 1;
-            books.recovered = books.recovered.saturating_add(u64::from(again));
-        }
+        lines.into_iter().try_for_each(|line| books.add(line))?;
         Ok(books)
+    }
+
+    /// Adds an invoice. A superseded one is not owed under its own name, and counts only while it is parked.
+    pub fn add(&mut self, line: &BookLine) -> Result<(), MoneyError> {
+        if line.quarantined {
+            self.parked.push(line.payment_id.clone());
+        }
+        if line.superseded {
+            return Ok(());
+        }
+        self.accounts.entry(line.amount.currency()).or_default().add(line)?;
+        let again = line.column() == Some(Column::Paid) && line.attempts > 1;
+        self.recovered = self.recovered.saturating_add(u64::from(again));
+        Ok(())
     }
 
     /// How many invoices were owed.

@@ -163,7 +163,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         if invoice.undecided().is_none() {
             return self.told(key, invoice).await;
         }
-        Box::pin(self.collect_due(key, self.clock.now(), cause, Demand::Of(invoice.period))).await?;
+        Box::pin(self.collect_due(key, None, self.clock.now(), cause, Demand::Of(invoice.period))).await?;
         let invoice = self.store.invoice(&invoice.payment_id).await?.ok_or(FlowError::Vanished)?;
         self.told(key, invoice).await
     }

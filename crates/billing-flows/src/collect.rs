@@ -1,7 +1,7 @@
 //! Collect: what a worker does with one subscription that is due.
 //!
-//! Load, is it still due? → claim the attempt (durable, with a lease) → `PortOne` → settle. On the clean path that is one read, one intent
-//! write, one call and one transaction. A crash between any two steps leaves a state that the next worker or the reconciler repairs:
+//! Load, is it still due? → claim the attempt (durable, with a lease) → `PortOne` → settle. On the clean path that is one read, which a batch
+//! shares, one intent write, one call and one transaction. A crash between any two steps leaves a state that the next worker or the reconciler repairs:
 //!
 //! | crash | left behind | repaired by |
 //! | --- | --- | --- |
@@ -101,11 +101,19 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     /// A message whose attempt is not decided is sent again to come back in a few minutes, and so finds out what became of it: one request to
     /// the queue where an answer was lost, and none elsewhere. If it cannot be sent, that is this delivery's error: the queue then delivers
     /// this one again, which comes to the same.
-    pub async fn collect<Q: Queue>(&self, queue: &Q, message: &CollectMessage) -> Result<Collected, FlowError> {
+    ///
+    /// `read` is the subscription, if it was read a moment ago together with others ([`Store::subscriptions`]): should its row have changed since,
+    /// what is written on it is refused, and it is read again.
+    pub async fn collect<Q: Queue>(
+        &self,
+        queue: &Q,
+        message: &CollectMessage,
+        read: Option<Subscription>,
+    ) -> Result<Collected, FlowError> {
         let cause = Cause::Run(message.run.clone());
-        let key = SubscriptionKey { user_id: message.user_id.clone(), id: message.subscription_id.clone() };
-        // Boxed, for it is the largest of all: a batch holds ten of them at once.
-        let collected = Box::pin(self.collect_due(&key, message.now, &cause, Demand::WhenDue)).await?;
+        let key = message.key();
+        // Boxed, for it is the largest of all, and a batch holds one for each message.
+        let collected = Box::pin(self.collect_due(&key, read, message.now, &cause, Demand::WhenDue)).await?;
         let (result, skipped) = match collected {
             Collected::Settled(status) => (status, None),
             Collected::Ended => ("ended", None),
@@ -124,12 +132,17 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     pub(crate) async fn collect_due(
         &self,
         key: &SubscriptionKey,
+        mut read: Option<Subscription>,
         due_by: Timestamp,
         cause: &Cause,
         demand: Demand,
     ) -> Result<Collected, FlowError> {
         for _ in 0..MAX_ROUNDS {
-            let Some(subscription) = self.store.subscription(key).await? else {
+            let found = match read.take() {
+                Some(subscription) => Some(subscription),
+                None => self.store.subscription(key).await?,
+            };
+            let Some(subscription) = found else {
                 return Ok(Collected::Skipped(Skip::NoSubscription));
             };
             // A run that is handled late sees what fell due since; one whose clock is behind still sees what its planner saw.

@@ -96,7 +96,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         if expected.is_some_and(|expected| expected != owed) {
             return Ok(Paying::Differs { owed });
         }
-        match Box::pin(self.collect_due(key, self.clock.now(), cause, Demand::Now(period))).await? {
+        match Box::pin(self.collect_due(key, None, self.clock.now(), cause, Demand::Now(period))).await? {
             Collected::Skipped(Skip::BanksDown) => return Ok(Paying::BanksDown),
             Collected::Settled(_) | Collected::Ended | Collected::Skipped(_) => {}
         }
@@ -178,7 +178,7 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
         if !is_undecided {
             return Ok(Paying::Tried(Box::new(tried)));
         }
-        Box::pin(self.collect_due(key, self.clock.now(), cause, Demand::Of(tried.invoice.period))).await?;
+        Box::pin(self.collect_due(key, None, self.clock.now(), cause, Demand::Of(tried.invoice.period))).await?;
         let read = self.store.invoice(&tried.invoice.payment_id).await?.ok_or(FlowError::Vanished)?;
         Ok(Paying::Tried(Box::new(Tried { invoice: read, attempt: tried.attempt })))
     }

@@ -18,6 +18,7 @@ use billing_core::settlement::Charged;
 use billing_core::subscription::{Customer, Method, Subscription, SubscriptionKey};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::future::Future;
 use thiserror::Error;
 
@@ -199,6 +200,10 @@ pub struct Stop {
     pub reason: String,
 }
 
+/// How many rows one request reads at most: `DynamoDB` refuses more keys than that.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>
+pub const MAX_READ: usize = 100;
+
 /// The tables.
 pub trait Store: Send + Sync {
     /// The operator's order to stop collecting, if it stands. `GetItem`, consistent.
@@ -209,6 +214,13 @@ pub trait Store: Send + Sync {
         &self,
         key: &SubscriptionKey,
     ) -> impl Future<Output = Result<Option<Subscription>, StoreError>> + Send;
+
+    /// Those of these subscriptions that one request brings, in any order: of at most [`MAX_READ`]. One that is not among them is not known to be
+    /// missing; it has to be read alone, for a request brings what it can, and a row that cannot be read is left out. `BatchGetItem`, consistent.
+    fn subscriptions(
+        &self,
+        keys: &BTreeSet<SubscriptionKey>,
+    ) -> impl Future<Output = Result<Vec<Subscription>, StoreError>> + Send;
 
     /// A customer's subscriptions, oldest id first. `Query`, consistent.
     fn subscriptions_of(
@@ -594,6 +606,13 @@ pub struct CollectMessage {
     /// How often it was sent again, to ask how an attempt ended; 0 as it comes from the planner.
     #[serde(default, skip_serializing_if = "is_first")]
     pub asks: u8,
+}
+
+impl CollectMessage {
+    /// The subscription's key.
+    pub fn key(&self) -> SubscriptionKey {
+        SubscriptionKey { user_id: self.user_id.clone(), id: self.subscription_id.clone() }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde wants")]

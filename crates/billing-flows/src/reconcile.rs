@@ -466,10 +466,21 @@ impl<S: Store, G: Gateway, C: Clock, T: Telemetry> Billing<S, G, C, T> {
     /// comparison holds some thousand lines however many there are. Of the months that the span touches, and of those whose money may still be
     /// given back.
     async fn slice(&self, from: Timestamp, until: Timestamp) -> Result<Slice, FlowError> {
-        let mut slice = Slice { from, until, ours: BTreeMap::new() };
         let (first, last) = (Period::month_at(from), Period::month_at(until));
         let back = first.start().checked_sub(jiff::Span::new().months(MONTHS_BACK));
-        let mut month = back.map_or(first, Period::starting);
+        self.slice_of(back.map_or(first, Period::starting), last, from, until).await
+    }
+
+    /// The same of the months from `first` to `last`.
+    pub(crate) async fn slice_of(
+        &self,
+        first: Period,
+        last: Period,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<Slice, FlowError> {
+        let mut slice = Slice { from, until, ours: BTreeMap::new() };
+        let mut month = first;
         while month <= last {
             // A slice has to end after it begins.
             let has_an_end = |last: Timestamp| last > from;
@@ -611,12 +622,12 @@ fn earlier(at: Timestamp, days: i64) -> Timestamp {
     at.checked_sub(SignedDuration::from_hours(24i64.saturating_mul(days))).unwrap_or(at)
 }
 
-/// A part of the span that is compared.
-struct Slice {
-    from: Timestamp,
-    until: Timestamp,
+/// A part of a span.
+pub(crate) struct Slice {
+    pub(crate) from: Timestamp,
+    pub(crate) until: Timestamp,
     /// Our invoices that last changed in it.
-    ours: BTreeMap<PaymentId, BookLine>,
+    pub(crate) ours: BTreeMap<PaymentId, BookLine>,
 }
 
 /// What all slices of a comparison share.

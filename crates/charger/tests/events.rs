@@ -20,6 +20,7 @@ use billing_flows::ports::{Clock, CollectMessage, PlanMessage, Signal, Stop};
 use billing_flows::{Billing, Settings};
 use charger::planner::{self, PlannerEvent};
 use charger::worker;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 struct World {
@@ -139,11 +140,23 @@ fn batch(bodies: impl IntoIterator<Item = String>) -> SqsEvent {
 }
 
 #[tokio::test]
-async fn what_portones_allowance_has_no_room_for_is_given_back_unbegun() {
+async fn what_portones_allowance_has_no_room_for_comes_again_later_unbegun_and_as_it_was() {
     let world = World::of(4);
     world.gateway.set_room(3);
-    assert_eq!(world.work((0..4).map(message)).await, ["m3"]);
+    assert_eq!(world.work((0..4).map(message)).await, [] as [&str; 0]);
     assert_eq!((world.paid(), world.store.all_invoices().len()), (3, 3));
+    let [(again, wait)] = world.queue.take_held_back().try_into().unwrap();
+    assert_eq!((serde_json::to_string(&again).unwrap(), wait), (message(3), SignedDuration::from_mins(2)));
+}
+
+#[tokio::test]
+async fn what_there_is_no_room_for_and_cannot_be_sent_again_is_given_back() {
+    let world = World::of(3);
+    world.gateway.set_room(1);
+    world.queue.faults().next("send_collect_later", Fault::Before);
+    let bodies = [message(0), message(1), message(2), "not ours".to_owned()];
+    assert_eq!(world.work(bodies).await, ["m1", "m3"]);
+    assert_eq!(world.queue.take_held_back().len(), 1);
 }
 
 #[tokio::test]
@@ -206,7 +219,7 @@ async fn only_the_message_whose_store_panicked_is_given_back() {
     let world = World::of(10);
     world.store.faults().by(|call| {
         assert!((call.method, call.number) != ("subscription", 6), "a bug of the table's client");
-        Fault::None
+        if call.method == "subscriptions" { Fault::Before } else { Fault::None }
     });
     assert_eq!(world.work((0..10).map(message)).await.len(), 1);
     assert_eq!(world.paid(), 9);
@@ -215,11 +228,48 @@ async fn only_the_message_whose_store_panicked_is_given_back() {
 #[tokio::test]
 async fn only_the_message_whose_tables_failed_is_given_back_and_its_next_delivery_works() {
     let world = World::of(10);
+    world.store.faults().on("subscriptions", 1, Fault::Before);
     world.store.faults().on("subscription", 6, Fault::Before);
     let back = world.work((0..10).map(message)).await;
     assert_eq!((back.len(), world.paid()), (1, 9));
     assert_eq!(world.work((0..10).map(message)).await, [] as [&str; 0]);
     assert_eq!((world.paid(), world.gateway.charges().len()), (10, 10));
+}
+
+#[tokio::test]
+async fn the_subscriptions_of_a_batch_are_read_in_one_request() {
+    let world = World::of(10);
+    world.work((0..10).map(message)).await;
+    let requests = world.store.requests();
+    assert_eq!((requests.get("subscriptions"), requests.get("subscription")), (Some(&1), None));
+}
+
+#[tokio::test]
+async fn subscriptions_that_cannot_be_read_together_are_read_one_by_one() {
+    for fault in [Fault::Before, Fault::Refused, Fault::After] {
+        let world = World::of(10);
+        world.store.faults().next("subscriptions", fault);
+        assert_eq!(world.work((0..10).map(message)).await, [] as [&str; 0]);
+        assert_eq!((world.paid(), world.store.requests().get("subscription")), (10, Some(&10)));
+    }
+}
+
+#[tokio::test]
+async fn a_panic_while_reading_together_costs_no_message() {
+    let world = World::of(10);
+    world.store.faults().by(|call| {
+        assert!(call.method != "subscriptions", "a bug of the table's client");
+        Fault::None
+    });
+    assert_eq!(world.work((0..10).map(message)).await, [] as [&str; 0]);
+    assert_eq!(world.paid(), 10);
+}
+
+#[tokio::test]
+async fn more_messages_than_one_request_reads_are_collected_as_well() {
+    let world = World::of(103);
+    assert_eq!(world.work((0..103).map(message)).await, [] as [&str; 0]);
+    assert_eq!((world.paid(), world.store.requests().get("subscription")), (103, Some(&3)));
 }
 
 #[tokio::test]

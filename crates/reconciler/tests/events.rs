@@ -74,7 +74,7 @@ async fn after(customers: u32, way: Behaviour) -> Flows {
         billing.store.put_subscription(&row);
         let (user_id, subscription_id) = (row.key.user_id, row.key.id);
         let message = CollectMessage { run: "1".to_owned(), now, user_id, subscription_id, asks: 0 };
-        billing.collect(&MemoryQueue::default(), &message).await.unwrap();
+        billing.collect(&MemoryQueue::default(), &message, None).await.unwrap();
     }
     billing
 }

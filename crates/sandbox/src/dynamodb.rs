@@ -24,7 +24,7 @@ use tokio::sync::Notify;
 const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
 
 /// The operations that can say what they used.
-const METERED: [&str; 6] = ["GetItem", "Query", "Scan", "PutItem", "UpdateItem", "TransactWriteItems"];
+const METERED: [&str; 7] = ["BatchGetItem", "GetItem", "Query", "Scan", "PutItem", "UpdateItem", "TransactWriteItems"];
 
 /// How many requests were made, by Lambda (the SDK's app name) and operation.
 pub type Requests = BTreeMap<(String, String), u64>;

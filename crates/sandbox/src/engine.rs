@@ -17,9 +17,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio::task::JoinSet;
 
-/// Messages a worker gets at once: the batch size of its event source mapping.
-const WORKER_BATCH: usize = 10;
-
 /// Workers at once, if nothing else is said: the template's own maximum concurrency of the mapping.
 pub const WORKERS: usize = 4;
 
@@ -288,7 +285,7 @@ impl Engine {
         let (mut workers, mut plans, mut portone) = (0_usize, 0_usize, 0_usize);
         loop {
             while workers < self.0.workers
-                && let Some(batch) = self.take(Name::Collect, WORKER_BATCH)
+                && let Some(batch) = self.take(Name::Collect, charger::worker::BATCH)
             {
                 workers += 1;
                 let engine = self.clone();

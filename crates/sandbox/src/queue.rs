@@ -9,8 +9,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// A message that was not deleted is visible again after this long: six times the worker's timeout of 90 s, as AWS asks for.
-pub const VISIBILITY: SignedDuration = SignedDuration::from_secs(540);
+/// A message that was not deleted is visible again after this long: six times the worker's timeout of 90 s, as AWS
+/// asks for, and the second in which a batch is gathered.
+pub const VISIBILITY: SignedDuration = SignedDuration::from_secs(541);
 
 /// How often a message is delivered before it is kept aside.
 pub const MAX_DELIVERIES: u32 = 5;

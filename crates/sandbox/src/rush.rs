@@ -13,6 +13,7 @@ use crate::usage::Usage;
 use anyhow::Context as _;
 use billing_core::Timestamp;
 use billing_core::calendar::{self, Period};
+use charger::worker::BATCH;
 use clap::Args;
 use jiff::SignedDuration;
 use serde::Serialize;
@@ -30,7 +31,7 @@ pub struct RushArgs {
     /// How many charges a second the channel allows.
     #[arg(long, default_value_t = NonZeroU32::MIN.saturating_add(99))]
     pub allowance: NonZeroU32,
-    /// How many workers run at once, each on ten messages. As many as keep the allowance busy, if it is not said.
+    /// How many workers run at once, each on a batch of messages. As many as keep the allowance busy, if it is not said.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub workers: Option<u32>,
     /// Has each worker be a process with a pace of its own, as deployed: the allowance, of which each has the same whole number, is theirs
@@ -44,9 +45,6 @@ pub struct RushArgs {
 
 /// How long `PortOne` takes for a charge, from and to, in milliseconds.
 const LATENCY_MS: (u32, u32) = (300, 2_000);
-
-/// How many messages a worker gets at once.
-const BATCH: u32 = 10;
 
 /// How many charges may arrive within a second at most, in percent of what may leave: `PortOne`'s simulator shares the processor with whoever
 /// charges, and what is held up on its way for 50 ms arrives with those that left 50 ms later.
@@ -94,6 +92,8 @@ pub struct Rushed {
     customers: u32,
     allowance: u32,
     workers: u32,
+    /// The most messages that each worker takes at once.
+    batch: usize,
     /// The part of the allowance that each worker has, if each has a pace of its own.
     per_worker: Option<NonZeroU32>,
     latency_ms: (u32, u32),
@@ -130,7 +130,8 @@ pub async fn rush(args: &RushArgs, sent: &Sent) -> anyhow::Result<bool> {
     let start: Timestamp = START.parse()?;
     // The mean latency × the allowance is how many charges are under way; twice that, for a batch takes the time of its slowest.
     let busy = args.allowance.get().saturating_mul(LATENCY_MS.1) / 1_000;
-    let workers = args.workers.unwrap_or_else(|| busy.div_ceil(BATCH) + 1);
+    let batch = u32::try_from(BATCH)?;
+    let workers = args.workers.unwrap_or_else(|| busy.div_ceil(batch) + 1);
     let per_worker = args.per_worker.then(|| part_of(args.allowance, workers)).transpose()?;
     let options = Options {
         clock: Clock::running_from(start),
@@ -248,6 +249,7 @@ async fn measure(
         customers: args.customers,
         allowance: args.allowance.get(),
         workers,
+        batch: BATCH,
         per_worker: None,
         latency_ms: LATENCY_MS,
         planned_ms,
@@ -335,7 +337,8 @@ impl Rushed {
         let rows = [
             ("customers due at once", self.customers.to_string()),
             ("allowance of the channel, a second", self.allowance.to_string()),
-            ("workers, each on ten messages", self.workers.to_string()),
+            ("workers", self.workers.to_string()),
+            ("messages that each takes at once", self.batch.to_string()),
             (
                 "of the allowance, each worker has",
                 self.per_worker.map_or_else(|| "any part".to_owned(), |part| part.to_string()),

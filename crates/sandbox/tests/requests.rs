@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "this file is tests to its last line")]
 
 use billing_core::calendar::{self, Period};
+use charger::worker;
 use jiff::Timestamp;
 use sandbox::clock::Clock;
 use sandbox::customers::{self, NewCustomers};
@@ -19,9 +20,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 const CHARGES: u32 = 100;
-
-/// The messages that a worker gets at once: `BatchSize` of its mapping.
-const BATCH: usize = 10;
 
 const BASELINES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/requests.toml");
 
@@ -77,7 +75,7 @@ async fn due(behavior: &str) -> Stack {
 async fn charge(stack: &Stack) {
     stack.lambda.invoke(Function::Planner, json!({ "scheduledTime": stack.clock.now() })).await.unwrap();
     loop {
-        let batch = stack.queues.receive(Name::Collect, BATCH);
+        let batch = stack.queues.receive(Name::Collect, worker::BATCH);
         if batch.is_empty() {
             break;
         }

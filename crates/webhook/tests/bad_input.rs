@@ -99,7 +99,7 @@ impl Door {
         let message =
             CollectMessage { run: "1".to_owned(), now: now(), user_id: key.user_id, subscription_id: key.id, asks: 0 };
         let queue = MemoryQueue::default();
-        billing.collect(&queue, &message).await.unwrap();
+        billing.collect(&queue, &message, None).await.unwrap();
         let vault = Vault(Arc::default());
         vault.put(text);
         let secrets = WebhookSecrets::new(CachedSecret::new(vault.clone(), clock.clone(), "billing/webhook"));

@@ -1,12 +1,15 @@
-// The tables. A function is one request, and every write is conditional on what was read.
+// The tables. A function is one request at most, and every write is conditional on what was read.
 
-import { GetCommand, PutCommand, TransactWriteCommand } from '@aws-sdk/lib-dynamodb';
+import { BatchGetCommand, GetCommand, PutCommand, TransactWriteCommand } from '@aws-sdk/lib-dynamodb';
 import { unmarshall } from '@aws-sdk/util-dynamodb';
 import { dynamodb } from './aws.mjs';
 import { tables } from './config.mjs';
 
 const INVOICE_KEY = ['paymentId'];
 const SUBSCRIPTION_KEY = ['userId', 'subscriptionId'];
+
+/** How many rows one request reads at most: DynamoDB refuses more keys than that. */
+const MAX_READ = 100;
 
 async function get(TableName, Key) {
   const { Item } = await dynamodb.send(new GetCommand({ TableName, Key, ConsistentRead: true }));
@@ -15,6 +18,25 @@ async function get(TableName, Key) {
 
 export const readInvoice = (paymentId) => get(tables.invoices, { paymentId });
 export const readSubscription = ({ userId, subscriptionId }) => get(tables.subscriptions, { userId, subscriptionId });
+
+/** A subscription's key as one text. */
+export const keyOf = ({ userId, subscriptionId }) => JSON.stringify([userId, subscriptionId]);
+
+/**
+ * Those of these subscriptions that one request brings, by `keyOf`. One that is not among them is not known to be missing: it has to be read alone, for
+ * a request brings what it can.
+ */
+export async function readSubscriptions(wanted) {
+  // A request that names a row twice would be refused, and so would one that names none.
+  const keys = new Map(wanted.map(({ userId, subscriptionId }) => [keyOf({ userId, subscriptionId }), { userId, subscriptionId }]));
+  if (!keys.size) return new Map();
+  const Keys = [...keys.values()].slice(0, MAX_READ);
+  const { Responses = {} } = await dynamodb.send(
+    new BatchGetCommand({ RequestItems: { [tables.subscriptions]: { Keys, ConsistentRead: true } } }),
+  );
+  return new Map((Responses[tables.subscriptions] ?? []).map((row) => [keyOf(row), row]));
+}
+
 export const warmUp = () => readInvoice('-');
 
 /** Why collecting is stopped, if an operator has stopped it: everything but `running` is a stop. */

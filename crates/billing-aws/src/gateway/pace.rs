@@ -60,6 +60,15 @@ struct Channel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct TooLong;
 
+/// What becomes of a charge whose turn has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Come {
+    /// It is sent.
+    Now,
+    /// It has another turn.
+    At(Instant),
+}
+
 /// What an answer says about the pace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Load {
@@ -79,24 +88,35 @@ impl Pace {
         Self { usual: charges_per_second.map(used), channels: Mutex::default() }
     }
 
-    /// Waits for the charge's turn, and answers with when it came.
+    /// Waits for the charge's turn, and answers with when it came. It may move back while it is waited for: the process stood still, or the channel
+    /// has become slower.
     pub(super) async fn turn(&self, channel: &Pg) -> Result<Instant, TooLong> {
-        let turn = self.take(channel, Instant::now()).ok_or(TooLong)?;
-        tokio::time::sleep_until(turn).await;
-        let turn = self.come(channel, turn, Instant::now());
-        tokio::time::sleep_until(turn).await;
-        Ok(Instant::now())
+        let asked = Instant::now();
+        let mut turn = self.take(channel, asked).ok_or(TooLong)?;
+        loop {
+            tokio::time::sleep_until(turn).await;
+            match self.come(channel, turn, asked, Instant::now())? {
+                Come::Now => return Ok(Instant::now()),
+                Come::At(later) => turn = later,
+            }
+        }
     }
 
-    /// When a charge whose turn has come is sent: now, or later if it is so late that it would come too close upon others.
-    fn come(&self, channel: &Pg, turn: Instant, now: Instant) -> Instant {
-        let Some(usual) = self.usual else { return now };
+    /// What becomes of a charge whose turn has come: it is sent, if that is not too close upon others, or has another turn.
+    fn come(&self, channel: &Pg, turn: Instant, asked: Instant, now: Instant) -> Result<Come, TooLong> {
+        let Some(usual) = self.usual else { return Ok(Come::Now) };
         self.with(channel, usual, now, |channel| {
             let after_last = channel.sent.map_or(turn, |sent| sent + channel.distance);
             let turn = turn.max(after_last).max(now.checked_sub(SLACK).unwrap_or(now));
-            channel.sent = Some(turn);
+            if turn.duration_since(asked) > MAX_WAIT {
+                return Err(TooLong);
+            }
             channel.next = channel.next.max(turn + channel.distance);
-            turn
+            if turn > now {
+                return Ok(Come::At(turn));
+            }
+            channel.sent = Some(turn);
+            Ok(Come::Now)
         })
     }
 
@@ -191,24 +211,59 @@ mod tests {
         }
     }
 
+    /// When charges that came together are sent by a process that stands still in these spans, in milliseconds from then; those that would wait too
+    /// long are left out. After each, `PortOne` says that.
+    fn lived(pace: &Pace, charges: u32, stands: &[(u64, u64)], load: Load) -> Vec<u128> {
+        let began = Instant::now();
+        let at = |ms: u64| began + Duration::from_millis(ms);
+        let mut waiting: Vec<Instant> = (0..charges).map(|_| pace.take(&CARDS, began).unwrap()).collect();
+        let mut sent = Vec::new();
+        while let Some(first) = (0..waiting.len()).min_by_key(|i| waiting[*i]) {
+            let turn = waiting.remove(first);
+            let stand = stands.iter().find(|(from, until)| (at(*from)..at(*until)).contains(&turn));
+            let now = stand.map_or(turn, |(_, until)| at(*until));
+            match pace.come(&CARDS, turn, began, now) {
+                Ok(Come::Now) => {
+                    sent.push(now.duration_since(began).as_millis());
+                    pace.heard(&CARDS, load, now);
+                }
+                Ok(Come::At(later)) => waiting.push(later),
+                Err(TooLong) => {}
+            }
+        }
+        sent
+    }
+
+    fn most_in_a_second(sent: &[u128]) -> usize {
+        let in_second = |from: &u128| sent.iter().filter(|at| (*from..*from + 1000).contains(at)).count();
+        sent.iter().map(in_second).max().unwrap()
+    }
+
     #[test]
     fn charges_whose_turn_went_by_while_the_process_stood_still_are_spaced_anew() {
-        let (pace, now) = (pace(30), Instant::now());
-        let turns: Vec<Instant> = (0..60).map(|_| pace.take(&CARDS, now).unwrap()).collect();
-        let stood_until = now + Duration::from_secs(1);
-        let sent = turns.iter().map(|turn| pace.come(&CARDS, *turn, (*turn).max(stood_until)).max(stood_until));
-        let sent: Vec<u128> = sent.map(|turn| turn.duration_since(now).as_millis()).collect();
+        let sent = lived(&pace(30), 60, &[(0, 1000)], Load::Well);
         assert_eq!(sent[..3], [1000, 1019, 1054]);
-        let in_second = |from: &u128| sent.iter().filter(|at| (*from..*from + 1000).contains(at)).count();
-        assert_eq!(sent.iter().map(in_second).max(), Some(30));
+        assert_eq!((sent.len(), most_in_a_second(&sent)), (60, 30));
+    }
+
+    #[test]
+    fn so_are_those_of_a_process_that_stands_still_again_and_again() {
+        let sent = lived(&pace(30), 60, &[(0, 1000), (1005, 2000), (2001, 3000)], Load::Well);
+        assert_eq!((sent.len(), most_in_a_second(&sent)), (60, 30));
+    }
+
+    #[test]
+    fn what_has_to_wait_too_long_because_the_channel_becomes_slower_meanwhile_is_not_sent() {
+        let sent = lived(&pace(2), 20, &[], Load::TooMuch);
+        assert_eq!(sent, [0, 1041, 3124, 7291, 15_624]);
     }
 
     #[test]
     fn a_timer_that_is_a_little_late_costs_nothing() {
         let (pace, now) = (pace(30), Instant::now());
-        for _ in 0..30 {
-            let turn = pace.take(&CARDS, now).unwrap();
-            assert_eq!(pace.come(&CARDS, turn, turn + Duration::from_millis(3)), turn);
+        let turns: Vec<Instant> = (0..30).map(|_| pace.take(&CARDS, now).unwrap()).collect();
+        for turn in turns {
+            assert_eq!(pace.come(&CARDS, turn, now, turn + Duration::from_millis(3)), Ok(Come::Now));
         }
     }
 

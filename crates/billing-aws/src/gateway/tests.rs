@@ -262,6 +262,13 @@ async fn refused_credentials_are_not_a_decline() {
         let answer = charged(error(status, json!({ "type": kind }))).await;
         assert_eq!(answer, ChargeAnswer::Unauthorized { code: kind.to_owned() });
     }
+    // Whoever waited for a turn meanwhile is not sent, and whoever comes later is.
+    let server = MockServer::start().await;
+    Mock::given(verb("POST")).respond_with(error(401, json!({ "type": "UNAUTHORIZED" }))).mount(&server).await;
+    let (of_one, before) = (gateway(&server, &["secret"]).await, Instant::now());
+    of_one.charge(&order(Pg::TossPayments).order()).await;
+    assert_eq!(of_one.refused_since(before).as_deref(), Some("UNAUTHORIZED"));
+    assert_eq!(of_one.refused_since(Instant::now() + Duration::from_secs(1)), None);
     // Replaced, and refused again: no third try.
     let server = MockServer::start().await;
     Mock::given(verb("GET")).respond_with(error(401, json!({ "type": "UNAUTHORIZED" }))).expect(2).mount(&server).await;

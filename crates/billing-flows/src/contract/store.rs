@@ -46,6 +46,8 @@ macro_rules! store_contract {
             what_a_new_version_leaves_out_is_gone
             a_moment_is_kept_to_the_millisecond
             what_was_never_written_is_not_there
+            subscriptions_are_read_together
+            of_more_subscriptions_than_one_request_reads_as_many_are_read
             // Commits.
             of_a_hundred_claims_of_the_first_attempt_one_wins_and_the_others_see_whose_it_is
             of_a_hundred_claims_of_the_second_attempt_one_wins

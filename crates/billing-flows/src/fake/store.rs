@@ -4,8 +4,8 @@ use super::kept;
 use super::pages::{Listing, Position, sortable};
 use super::{Faults, breathe, lock};
 use crate::ports::{
-    BookLine, Changes, CommitError, Conflict, Cursor, Expect, KeyChange, MAX_CLAIMS, MAX_KEYS, NoticeClaim, Page,
-    SessionChange, Stop, Store, StoreError, SubscriptionChange,
+    BookLine, Changes, CommitError, Conflict, Cursor, Expect, KeyChange, MAX_CLAIMS, MAX_KEYS, MAX_READ, NoticeClaim,
+    Page, SessionChange, Stop, Store, StoreError, SubscriptionChange,
 };
 use billing_core::Timestamp;
 use billing_core::billing_key::{BillingKey, KeyStatus, RegisteredKey};
@@ -407,6 +407,14 @@ impl Store for MemoryStore {
 
     async fn subscription(&self, key: &SubscriptionKey) -> Result<Option<Subscription>, StoreError> {
         self.request("subscription", |tables| Ok(tables.subscriptions.get(key).cloned())).await
+    }
+
+    async fn subscriptions(&self, keys: &BTreeSet<SubscriptionKey>) -> Result<Vec<Subscription>, StoreError> {
+        self.request("subscriptions", |tables| {
+            let rows = keys.iter().take(MAX_READ).filter_map(|key| tables.subscriptions.get(key).cloned());
+            Ok(rows.collect())
+        })
+        .await
     }
 
     async fn subscriptions_of(&self, user: &UserId, after: Option<&Cursor>) -> Result<Page<Subscription>, StoreError> {

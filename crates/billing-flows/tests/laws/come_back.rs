@@ -79,10 +79,10 @@ async fn a_message_that_cannot_be_sent_again_is_not_worked_off_so_that_the_queue
     world.gateway.next([Behaviour::UnknownButPaid]);
     let message = world.message();
     world.queue.faults().next("send_collect_later", Fault::Before);
-    let failed = world.billing.collect(&world.queue, &message).await;
+    let failed = world.billing.collect(&world.queue, &message, None).await;
     assert!(matches!(failed, Err(FlowError::Queue(_))), "{failed:?}");
     world.minutes_pass(9);
-    world.billing.collect(&world.queue, &message).await.unwrap();
+    world.billing.collect(&world.queue, &message, None).await.unwrap();
     world.assert_paid_once("by the next delivery");
 }
 

@@ -95,7 +95,7 @@ async fn a_message_that_waited_in_the_queue_is_still_worked_on() {
     let world = World::new();
     let message = world.message();
     world.go_to("2026-12-03T22:10");
-    world.billing.collect(&world.queue, &message).await.unwrap();
+    world.billing.collect(&world.queue, &message, None).await.unwrap();
     world.assert_paid_once("two days late");
 }
 
@@ -104,7 +104,7 @@ async fn a_worker_whose_clock_is_behind_sees_what_its_planner_saw() {
     let world = World::new();
     let message = world.message();
     world.clock.set(at("2026-12-01T09:58"));
-    world.billing.collect(&world.queue, &message).await.unwrap();
+    world.billing.collect(&world.queue, &message, None).await.unwrap();
     world.assert_paid_once("two minutes early by its own clock");
 }
 

@@ -419,7 +419,7 @@ async fn six_minutes(rows_per_page: usize) -> World {
     for number in 0..6 {
         let key = customer(number).key;
         let message = CollectMessage { user_id: key.user_id, subscription_id: key.id, ..world.message() };
-        Box::pin(world.billing.collect(&world.queue, &message)).await.unwrap();
+        Box::pin(world.billing.collect(&world.queue, &message, None)).await.unwrap();
         world.minutes_pass(1);
     }
     world.gateway.forget_payment(&id(4));
@@ -476,7 +476,7 @@ async fn of_days_that_a_pass_has_no_time_for_the_newest_is_compared_first() {
         world.go_to(&format!("2026-12-0{}T10:{number:02}", 1 + number / 8));
         let key = customer(number).key;
         let message = CollectMessage { user_id: key.user_id, subscription_id: key.id, ..world.message() };
-        Box::pin(world.billing.collect(&world.queue, &message)).await.unwrap();
+        Box::pin(world.billing.collect(&world.queue, &message, None)).await.unwrap();
     }
     let late = || world.asked() > 0;
     let pass = world.billing.compare(at("2026-12-01T00:00"), at("2026-12-03T00:00"), late).await.unwrap();

@@ -26,14 +26,36 @@ async fn a_collect_message_delivered_again_changes_nothing_more() {
     for way in every_way() {
         let world = World::where_charges(way.clone());
         let message = world.message();
-        world.billing.collect(&world.queue, &message).await.unwrap();
+        world.billing.collect(&world.queue, &message, None).await.unwrap();
         let (before, sent) = (world.tables(), world.attempts_sent());
         for minutes in [0, 1, 10] {
             world.minutes_pass(minutes);
-            world.billing.collect(&world.queue, &message).await.unwrap();
+            world.billing.collect(&world.queue, &message, None).await.unwrap();
         }
         assert_eq!((world.tables(), world.attempts_sent()), (before, sent), "{way:?}");
     }
+}
+
+#[tokio::test]
+async fn a_subscription_that_changed_after_it_was_read_with_others_is_read_again() {
+    let world = World::new();
+    let read = world.subscription();
+    let message = world.message();
+    world.billing.collect(&world.queue, &message, Some(read.clone())).await.unwrap();
+    let (before, sent) = (world.tables(), world.attempts_sent());
+    // As a second worker has it that read when the first did.
+    world.billing.collect(&world.queue, &message, Some(read)).await.unwrap();
+    assert_eq!((world.tables(), world.attempts_sent()), (before, sent));
+    world.assert_paid_once("by a worker that read too early");
+}
+
+#[tokio::test]
+async fn a_subscription_that_was_canceled_after_it_was_read_with_others_is_not_charged() {
+    let world = World::new();
+    let read = world.subscription();
+    world.customer_cancels();
+    world.billing.collect(&world.queue, &world.message(), Some(read)).await.unwrap();
+    assert!(world.attempts_sent().is_empty());
 }
 
 #[tokio::test]
@@ -41,9 +63,9 @@ async fn a_message_of_the_first_run_delivered_again_on_the_second_day_is_as_good
     let world = World::new();
     world.gateway.next([decline(SOFT)]);
     let message = world.message();
-    world.billing.collect(&world.queue, &message).await.unwrap();
+    world.billing.collect(&world.queue, &message, None).await.unwrap();
     world.go_to("2026-12-02T10:00");
-    world.billing.collect(&world.queue, &message).await.unwrap();
+    world.billing.collect(&world.queue, &message, None).await.unwrap();
     world.collect().await.unwrap();
     world.assert_paid_once("by an old message");
 }
@@ -60,7 +82,7 @@ async fn a_tick_delivered_twice_is_the_same_run() {
     assert_eq!(world.queue.messages(), first);
     for message in first {
         if let QueueMessage::Collect(message) = message {
-            world.billing.collect(&world.queue, &message).await.unwrap();
+            world.billing.collect(&world.queue, &message, None).await.unwrap();
         }
     }
     world.work_off().await;

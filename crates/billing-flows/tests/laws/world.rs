@@ -111,7 +111,7 @@ impl World {
 
     /// A worker takes the standard customer's message.
     pub(crate) async fn collect(&self) -> Result<Collected, FlowError> {
-        Box::pin(self.billing.collect(&self.queue, &self.message())).await
+        Box::pin(self.billing.collect(&self.queue, &self.message(), None)).await
     }
 
     /// A planner's tick now, its continuations, and workers for all that it finds. What fails is left to the next run.
@@ -134,7 +134,7 @@ impl World {
             for message in messages {
                 match message {
                     QueueMessage::Collect(message) => {
-                        collected.push(Box::pin(self.billing.collect(&self.queue, &message)).await);
+                        collected.push(Box::pin(self.billing.collect(&self.queue, &message, None)).await);
                     }
                     QueueMessage::Plan(message) => {
                         drop(plan_shard(&self.store, &self.queue, &self.telemetry, message, || false).await);
@@ -177,7 +177,7 @@ impl World {
     pub(crate) async fn come_back(&self) {
         for (message, wait) in self.queue.take_held_back() {
             self.clock.advance(wait);
-            drop(Box::pin(self.billing.collect(&self.queue, &message)).await);
+            drop(Box::pin(self.billing.collect(&self.queue, &message, None)).await);
         }
     }
 

@@ -6,7 +6,7 @@ use super::sample::{
     subscription_states, user, won, writes,
 };
 use super::{lines_of, rows, write};
-use crate::ports::Store;
+use crate::ports::{MAX_READ, Store};
 use billing_core::Timestamp;
 use billing_core::billing_key::{BillingKey, CardInfo, KeyStatus, MethodKind, MethodLabel, RegisteredKey};
 use billing_core::decline::Reason;
@@ -18,6 +18,7 @@ use billing_core::notice::{Begun, EndReason, Notice, NoticeBody};
 use billing_core::plan::Locale;
 use billing_core::private::Private;
 use billing_core::subscription::{self, Subscription};
+use std::collections::BTreeSet;
 
 /// In every state, with every optional field set and with none, by a read and by a listing.
 pub async fn a_subscription_comes_back_as_it_was_written(store: &impl Store) {
@@ -218,4 +219,28 @@ fn notices() -> Vec<NoticeBody> {
         },
         NoticeBody::Refunded { bought: bought.clone(), refunded: won(100), total_refunded: won(300), at: then },
     ]
+}
+
+/// Those that are there, and each once.
+pub async fn subscriptions_are_read_together(store: &impl Store) {
+    let written = ["sub_1", "sub_2", "sub_3"].map(|id| subscription("user_1", id));
+    for row in &written {
+        write(store, creates(row)).await;
+    }
+    let wanted = [key("user_1", "sub_1"), key("user_1", "sub_3"), key("user_1", "sub_4"), key("user_2", "sub_2")];
+    let mut read = store.subscriptions(&wanted.into()).await.unwrap();
+    read.sort_by(|one, other| one.key.cmp(&other.key));
+    assert_eq!(read, [written[0].clone(), written[2].clone()]);
+    assert_eq!(store.subscriptions(&BTreeSet::new()).await.unwrap(), []);
+}
+
+/// The others have to be read alone.
+pub async fn of_more_subscriptions_than_one_request_reads_as_many_are_read(store: &impl Store) {
+    let mut wanted = BTreeSet::new();
+    for number in 0..MAX_READ + 2 {
+        let row = subscription("user_1", &format!("sub_{number:03}"));
+        write(store, creates(&row)).await;
+        wanted.insert(row.key);
+    }
+    assert_eq!(store.subscriptions(&wanted).await.unwrap().len(), MAX_READ);
 }
