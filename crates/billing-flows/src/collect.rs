@@ -1,7 +1,8 @@
 //! Collect: what a worker does with one subscription that is due.
 //!
 //! Load, is it still due? → claim the attempt (durable, with a lease) → `PortOne` → settle. On the clean path that is one read, which a batch
-//! shares, one intent write, one call and one transaction. A crash between any two steps leaves a state that the next worker or the reconciler repairs:
+//! shares, one intent write, one call and one transaction. A crash between any two steps leaves a state that the next worker or the reconciler
+//! repairs:
 //!
 //! | crash | left behind | repaired by |
 //! | --- | --- | --- |
