@@ -8,9 +8,13 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use tokio::net::TcpStream;
 
 /// Where the emulator's program is: `make test-lambda` sets it to the one that comes with `sam`.
 pub const PROGRAM: &str = "LAMBDA_RIE";
+
+/// How often another pair of ports is tried where somebody has taken one of a pair before the emulator did.
+const STARTS: usize = 5;
 
 /// A running emulator, which runs the function. Killed when it is dropped; the function dies of that.
 #[derive(Debug)]
@@ -32,18 +36,42 @@ pub fn is_there() -> bool {
     program().is_some()
 }
 
-/// A port that nobody listens on.
-fn free() -> String {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listener.local_addr().unwrap().to_string()
+/// Two addresses that nobody had a moment ago. The emulator tells nobody which port it took where it is given none.
+fn free() -> [String; 2] {
+    // Both are held until both are known: a port that is let go may be given out again at once.
+    let listeners = [(); 2].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
+    listeners.each_ref().map(|listener| listener.local_addr().unwrap().to_string())
+}
+
+/// Waits, within reason, until an emulator listens at all its addresses; whether it does. It ends itself if somebody else has taken one.
+async fn listens(child: &mut Child, addresses: &[String]) -> bool {
+    for _ in 0..TRIES {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        let mut open = 0;
+        for address in addresses {
+            open += usize::from(TcpStream::connect(address).await.is_ok());
+        }
+        if open == addresses.len() {
+            return true;
+        }
+        tokio::time::sleep(BETWEEN).await;
+    }
+    false
 }
 
 impl Emulated {
+    /// What it and its function have printed.
+    fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
     /// How long the emulator says that the function took from its start until it asked for the first event. The emulator starts a function when
     /// it is invoked first.
     #[must_use]
     pub fn init(&self) -> Duration {
-        let log = std::fs::read_to_string(&self.log).unwrap();
+        let log = self.said();
         let told = log.split_once("INIT REPORT(durationMs: ").and_then(|(_, rest)| rest.split_once(')'));
         let (milliseconds, _) = told.unwrap_or_else(|| panic!("no init is told in {}", self.log.display()));
         Duration::from_secs_f64(milliseconds.parse().unwrap()) / 1000
@@ -53,22 +81,32 @@ impl Emulated {
 impl Host for Emulated {
     async fn start_with(name: &str, sandbox: &Sandbox, more: &[(&str, &str)]) -> Self {
         let program = program().unwrap_or_else(|| panic!("{PROGRAM} names no emulator"));
-        let (address, runtime_api) = (free(), free());
         let bootstrap = function::bootstrap(name);
-        let (log, file) = function::log_of(bootstrap.parent().unwrap(), &address);
-        let mut command = Command::new(program);
-        command.args(["--runtime-interface-emulator-address", &address, "--runtime-api-address", &runtime_api]);
-        command.arg(bootstrap).env_clear().envs(sandbox.environment().await).envs([
-            ("AWS_LAMBDA_FUNCTION_NAME", name),
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
-            ("AWS_LAMBDA_FUNCTION_TIMEOUT", "300"),
-        ]);
-        command.envs(more.iter().copied());
-        let child = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn();
-        let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}; see {}", log.display()));
-        let url = format!("http://{address}/2015-03-31/functions/function/invocations");
         let http = reqwest::Client::builder().no_proxy().timeout(function::TIME_LIMIT).build().unwrap();
-        Self { child, url, http, log }
+        let environment = sandbox.environment().await;
+        let mut logs = Vec::new();
+        for _ in 0..STARTS {
+            let addresses = free();
+            let [address, runtime_api] = &addresses;
+            let (log, file) = function::log_of(bootstrap.parent().unwrap(), address);
+            let mut command = Command::new(&program);
+            command.args(["--runtime-interface-emulator-address", address, "--runtime-api-address", runtime_api]);
+            command.arg(&bootstrap).env_clear().envs(environment.iter().cloned()).envs([
+                ("AWS_LAMBDA_FUNCTION_NAME", name),
+                ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+                ("AWS_LAMBDA_FUNCTION_TIMEOUT", "300"),
+            ]);
+            command.envs(more.iter().copied());
+            let child = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn();
+            let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}; see {}", log.display()));
+            let url = format!("http://{address}/2015-03-31/functions/function/invocations");
+            let mut emulated = Self { child, url, http: http.clone(), log };
+            if listens(&mut emulated.child, &addresses).await {
+                return emulated;
+            }
+            logs.push(emulated.said());
+        }
+        panic!("{name}: the emulator did not listen: {logs:#?}");
     }
 
     fn log(&self) -> &Path {
@@ -76,17 +114,11 @@ impl Host for Emulated {
     }
 
     async fn invoke(&mut self, event: Value) -> Value {
-        for _ in 0..TRIES {
-            match self.http.post(&self.url).body(event.to_string()).send().await {
-                Ok(answer) => {
-                    let text = answer.text().await.unwrap();
-                    return serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text:?}"));
-                }
-                Err(error) if error.is_connect() => tokio::time::sleep(BETWEEN).await,
-                Err(error) => panic!("{error}"),
-            }
-        }
-        panic!("nobody listens at {}", self.url)
+        let answer = self.http.post(&self.url).body(event.to_string()).send().await;
+        let answer = answer.unwrap_or_else(|error| panic!("{error:?}\n{}", self.said()));
+        let status = answer.status();
+        let text = answer.text().await.unwrap_or_else(|error| panic!("{error:?}\n{}", self.said()));
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{status}: {error}: {text:?}\n{}", self.said()))
     }
 }
 
