@@ -38,6 +38,9 @@ pub struct RushArgs {
     /// together.
     #[arg(long, requires = "workers")]
     pub per_worker: bool,
+    /// Has `PortOne` take no more charges a second than this, and answer the others with 429: it allows less than was thought.
+    #[arg(long)]
+    pub limit: Option<NonZeroU32>,
     /// Writes everything that was measured to this file, as JSON.
     #[arg(long)]
     pub json: Option<PathBuf>,
@@ -97,6 +100,10 @@ pub struct Rushed {
     /// The part of the allowance that each worker has, if each has a pace of its own.
     per_worker: Option<NonZeroU32>,
     latency_ms: (u32, u32),
+    /// How many charges a second `PortOne` takes, if that is less than the allowance.
+    limit: Option<NonZeroU32>,
+    /// How many it would not take.
+    refused: u64,
     /// The planner's own time, from its tick until it had handed everybody over.
     planned_ms: u64,
     /// From the tick until the last charge came to `PortOne`.
@@ -144,7 +151,9 @@ pub async fn rush(args: &RushArgs, sent: &Sent) -> anyhow::Result<bool> {
     let stack = Box::pin(Stack::open(options)).await?;
     let bar = Progress::new();
     make(&stack, args.customers, &bar).await?;
-    stack.portone.request_faults(&json!({ "slowMs": LATENCY_MS, "rules": [{ "behavior": "slow", "rate": 1.0 }] }))?;
+    let rules = json!([{ "behavior": "slow", "rate": 1.0 }]);
+    let faults = json!({ "slowMs": LATENCY_MS, "chargesPerSecond": args.limit, "rules": rules });
+    stack.portone.request_faults(&faults)?;
     let month = Period::starting(calendar::date_at(start)).next();
     stack.engine.advance_to(month.due_at().checked_sub(SignedDuration::from_secs(1))?, |_| ()).await?;
     stack.clock.advance_to(month.due_at());
@@ -252,6 +261,8 @@ async fn measure(
         batch: BATCH,
         per_worker: None,
         latency_ms: LATENCY_MS,
+        limit: args.limit,
+        refused: stack.portone.charges_refused(),
         planned_ms,
         charged_ms: since(last),
         rested_ms,
@@ -337,6 +348,10 @@ impl Rushed {
         let rows = [
             ("customers due at once", self.customers.to_string()),
             ("allowance of the channel, a second", self.allowance.to_string()),
+            (
+                "of which PortOne takes",
+                self.limit.map_or_else(|| "all".to_owned(), |limit| format!("{limit}, and refused {}", self.refused)),
+            ),
             ("workers", self.workers.to_string()),
             ("messages that each takes at once", self.batch.to_string()),
             (

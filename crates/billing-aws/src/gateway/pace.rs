@@ -2,8 +2,8 @@
 //!
 //! On each channel charges leave one after the other, evenly spaced a little further apart than the allowance asks, so that no second holds more
 //! of them, wherever it begins. A process that stood still does not make up for it at once.
-//! When `PortOne` says that it is too much, or does not answer in time, the distance doubles; each answer after that brings it a thirty-second back
-//! towards what is allowed. What would wait too long is not sent.
+//! When `PortOne` says that it is too much, or does not answer in time, the distance doubles; each second with a good answer after that brings it
+//! a sixteenth back towards what is allowed. What would wait too long is not sent.
 
 use billing_core::decline::Pg;
 use portone::Error;
@@ -29,11 +29,13 @@ const SLACK: Duration = Duration::from_millis(15);
 /// The most that the distance is stretched: a sixteenth of the allowance is always sent, or nobody would learn that it is over.
 const MAX_STRETCH: u32 = 16;
 
-/// The distance is doubled once in this time at most, for charges that were sent together fail together.
-const DOUBLED_AT_MOST_EVERY: Duration = Duration::from_secs(1);
+/// The distance is doubled once in this time at most, for charges that were sent together fail together; and eased once at most. If each good
+/// answer eased it, some hundred milliseconds would bring all of the pace back, and where `PortOne` allows less than we were told, a quarter of
+/// all charges would be refused, not a fiftieth (`sandbox rush --limit`).
+const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
-/// The part of the distance that a good answer takes back.
-const EASED_BY: u32 = 32;
+/// The part of the distance that is eased: from half of the pace to all of it takes some eleven seconds.
+const EASED_BY: u32 = 16;
 
 /// The pace of one process.
 #[derive(Debug)]
@@ -54,6 +56,8 @@ struct Channel {
     distance: Duration,
     /// When it was doubled last.
     doubled: Option<Instant>,
+    /// When it was doubled or eased last.
+    changed: Option<Instant>,
 }
 
 /// The charge would have to wait for longer than [`MAX_WAIT`].
@@ -137,11 +141,16 @@ impl Pace {
     pub(super) fn heard(&self, channel: &Pg, load: Load, now: Instant) {
         let Some(usual) = self.usual else { return };
         self.with(channel, usual, now, |channel| match load {
-            Load::Well => channel.distance = channel.distance.saturating_sub(channel.distance / EASED_BY).max(usual),
-            Load::TooMuch if channel.doubled.is_some_and(|at| now < at + DOUBLED_AT_MOST_EVERY) => {}
+            Load::Well if channel.changed.is_some_and(|at| now < at + AT_MOST_EVERY) => {}
+            Load::Well => {
+                channel.distance = channel.distance.saturating_sub(channel.distance / EASED_BY).max(usual);
+                channel.changed = Some(now);
+            }
+            Load::TooMuch if channel.doubled.is_some_and(|at| now < at + AT_MOST_EVERY) => {}
             Load::TooMuch => {
                 channel.distance = (channel.distance * 2).min(usual * MAX_STRETCH);
                 channel.doubled = Some(now);
+                channel.changed = Some(now);
             }
         });
     }
@@ -167,7 +176,7 @@ impl Pace {
 
 impl Channel {
     fn new(distance: Duration, now: Instant) -> Self {
-        Self { next: now, sent: None, distance, doubled: None }
+        Self { next: now, sent: None, distance, doubled: None, changed: None }
     }
 }
 
@@ -293,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn too_much_halves_the_pace_once_a_second_and_good_answers_bring_it_back() {
+    fn too_much_halves_the_pace_once_a_second_and_seconds_with_good_answers_bring_it_back() {
         let (pace, mut now) = (pace(100), Instant::now());
         let distance = |now| sent(&pace, &CARDS, 2, now)[1];
         for _ in 0..50 {
@@ -301,14 +310,19 @@ mod tests {
         }
         assert_eq!(distance(now), 20);
         for _ in 0..10 {
-            now += DOUBLED_AT_MOST_EVERY;
+            now += AT_MOST_EVERY;
             pace.heard(&CARDS, Load::TooMuch, now);
         }
         assert_eq!(distance(now + MAX_WAIT), 166, "a sixteenth, and no less");
-        for _ in 0..86 {
+        for _ in 0..50 {
             pace.heard(&CARDS, Load::Well, now);
         }
-        assert_eq!(distance(now + MAX_WAIT * 2), 10, "after some hundred good answers all is as before");
+        assert_eq!(distance(now + MAX_WAIT * 2), 166, "many good answers within a second are not more than one");
+        for _ in 0..43 {
+            now += AT_MOST_EVERY;
+            pace.heard(&CARDS, Load::Well, now);
+        }
+        assert_eq!(distance(now + MAX_WAIT * 3), 10, "after less than a minute all is as before");
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::time::Duration;
 use axum::extract::State;
 use jiff::Timestamp;
 
-use super::PortOne;
 use super::behavior::Plain;
 use super::call::Call;
 use super::entities::{BillingKey, Order, Payment, PaymentStatus};
@@ -17,6 +16,7 @@ use super::pg_rules::breach;
 use super::refusal::Refusal;
 use super::reply::Reply;
 use super::state::{Change, State as Known};
+use super::{PortOne, lock};
 
 /// How often a payment may be attempted. `PortOne` has such a limit and does not say what it is.
 pub(crate) const MAX_ATTEMPTS: u32 = 100;
@@ -80,6 +80,10 @@ struct Started {
 fn start(portone: &PortOne, call: &Call, ticket: &Ticket) -> Result<Started, Reply> {
     let mut state = portone.lock();
     let now = portone.now();
+    if state.faults.charges_per_second.is_some_and(|allowed| !lock(&portone.0.allowance).takes(allowed, now)) {
+        let why = "more charges came within a second than `chargesPerSecond`";
+        return Err(Refusal::new("TOO_MANY_REQUESTS", why).into());
+    }
     let mut attempt = match prepare(portone, call, &state, now) {
         Ok(attempt) => attempt,
         Err(refusal) => {

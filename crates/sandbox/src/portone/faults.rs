@@ -110,6 +110,9 @@ pub struct FaultSettings {
     pub late_seconds: u32,
     /// How long `pending` stays so, and a refund of `PayPal`'s, in seconds of the sandbox's clock.
     pub pending_seconds: u32,
+    /// How many charges are taken within any second of the sandbox's clock; the others are answered with 429, and nothing is done. `None`: all
+    /// that come.
+    pub charges_per_second: Option<u32>,
     /// Whether the gateways' own rules for windows and charges (lengths, required fields, currencies) are applied.
     pub pg_rules: bool,
     /// The rules.
@@ -124,6 +127,7 @@ impl Default for FaultSettings {
             slow_ms: (1_000, 20_000),
             late_seconds: 6 * 3600,
             pending_seconds: 3600,
+            charges_per_second: None,
             pg_rules: true,
             rules: Vec::new(),
         }

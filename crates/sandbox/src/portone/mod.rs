@@ -31,13 +31,13 @@ mod state;
 mod view;
 mod webhooks;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tokio::sync::Notify;
 
@@ -97,7 +97,33 @@ struct Inner {
     busy: AtomicUsize,
     changed: Notify,
     calls: Mutex<BTreeMap<String, u64>>,
+    allowance: Mutex<Allowance>,
     http: reqwest::Client,
+}
+
+/// What of `chargesPerSecond` is used.
+#[derive(Debug, Default)]
+struct Allowance {
+    /// When the charges of the last second were taken.
+    taken: VecDeque<Timestamp>,
+    /// How many charges were too many, since the start.
+    refused: u64,
+}
+
+impl Allowance {
+    /// Whether a charge that comes now is taken, if so many are within any second.
+    fn takes(&mut self, within_a_second: u32, now: Timestamp) -> bool {
+        while self.taken.front().is_some_and(|taken| now.duration_since(*taken) >= SignedDuration::from_secs(1)) {
+            self.taken.pop_front();
+        }
+        let is_taken = self.taken.len() < usize::try_from(within_a_second).unwrap_or(usize::MAX);
+        if is_taken {
+            self.taken.push_back(now);
+        } else {
+            self.refused += 1;
+        }
+        is_taken
+    }
 }
 
 /// Something that is under way, until it is dropped.
@@ -148,6 +174,7 @@ impl PortOne {
             busy: AtomicUsize::new(0),
             changed: Notify::new(),
             calls: Mutex::default(),
+            allowance: Mutex::default(),
             http,
         }));
         portone.fail_the_interrupted()?;
@@ -194,6 +221,11 @@ impl PortOne {
     /// When each payment was last asked for: the arrival of its charge.
     pub fn charges_came_at(&self) -> Vec<Timestamp> {
         self.lock().payments.values().map(|payment| payment.requested_at).collect()
+    }
+
+    /// How many charges were answered with 429, for more came than `chargesPerSecond`, since the start.
+    pub fn charges_refused(&self) -> u64 {
+        lock(&self.0.allowance).refused
     }
 
     /// How often each operation was called since the start.

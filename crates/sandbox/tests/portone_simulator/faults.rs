@@ -67,6 +67,24 @@ async fn slow_answers_come() {
 }
 
 #[tokio::test]
+async fn more_charges_than_portone_takes_within_a_second_are_answered_with_429_and_charge_nothing() {
+    let bench = Bench::new().await;
+    bench.faults(&json!({"chargesPerSecond": 2}));
+    let key = bench.key("approve");
+    let mut answers = Vec::new();
+    for id in ["payment1", "payment2", "payment3"] {
+        answers.push(raw(&bench, id, &key).await);
+    }
+    assert_eq!(answers.iter().map(|answer| answer.0).collect::<Vec<_>>(), [200, 200, 429]);
+    assert!(answers[2].2.contains("TOO_MANY_REQUESTS"), "{}", answers[2].2);
+    assert_eq!((bench.portone.charges_refused(), bench.approvals("payment3")), (1, 0));
+    bench.advance(SignedDuration::from_millis(999));
+    assert_eq!(raw(&bench, "payment3", &key).await.0, 429);
+    bench.advance(SignedDuration::from_millis(1));
+    assert_eq!(raw(&bench, "payment3", &key).await.0, 200);
+}
+
+#[tokio::test]
 async fn a_key_may_be_found_deleted_and_a_payment_worn_out() {
     let bench = Bench::new().await;
     let key = bench.key("key_deleted");

@@ -116,6 +116,26 @@ async fn a_charge_whose_answer_was_lost_is_cleared_up_within_minutes_and_never_r
 }
 
 #[tokio::test]
+async fn whoever_comes_when_portone_takes_no_more_charges_is_charged_a_little_later_once_and_without_losing_a_try() {
+    let sandbox = Sandbox::start();
+    sandbox.post("/api/customers", json!({ "count": 12 })).await;
+    sandbox.post("/api/portone/faults", json!({ "chargesPerSecond": 3 })).await;
+    sandbox.to_the_first("10:00:00", 0).await;
+    let invoices = async || sandbox.all("/api/invoices", "invoices").await;
+    let unknown = invoices().await.iter().filter(|invoice| invoice["status"] == "unknown").count();
+    assert!(unknown > 0, "all were taken at once");
+    sandbox.post("/api/clock", json!({ "advance": "PT2H" })).await;
+    for invoice in invoices().await {
+        assert_eq!(
+            (&invoice["status"], invoice["attempts"].as_array().unwrap().len()),
+            (&json!("paid"), 1),
+            "{invoice}"
+        );
+    }
+    assert_eq!(sandbox.get("/api/portone/ledger").await["approvals"].as_array().unwrap().len(), 12);
+}
+
+#[tokio::test]
 async fn a_new_card_on_a_failed_subscription_is_tried_at_once() {
     let sandbox = Sandbox::start();
     let card = json!({ "userId": "u1", "subscriptionId": "s1", "behavior": "decline:stolen_card", "pgProvider": "TOSSPAYMENTS" });
