@@ -51,10 +51,12 @@ async fn listens(child: &mut Child, addresses: &[String]) -> bool {
         }
         let mut open = 0;
         for address in addresses {
-            open += usize::from(TcpStream::connect(address).await.is_ok());
+            // Nobody listens where a connection has both of its ends.
+            let is_open = |stream: TcpStream| stream.local_addr().ok() != stream.peer_addr().ok();
+            open += usize::from(TcpStream::connect(address).await.is_ok_and(is_open));
         }
         if open == addresses.len() {
-            return true;
+            return child.try_wait().unwrap().is_none();
         }
         tokio::time::sleep(BETWEEN).await;
     }
@@ -124,7 +126,9 @@ impl Host for Emulated {
 
 impl Drop for Emulated {
     fn drop(&mut self) {
-        let _ = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
-        let _ = self.child.wait();
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status();
+            let _ = self.child.wait();
+        }
     }
 }

@@ -100,7 +100,7 @@ pub struct Rushed {
     /// The part of the allowance that each worker has, if each has a pace of its own.
     per_worker: Option<NonZeroU32>,
     latency_ms: (u32, u32),
-    /// How many charges a second `PortOne` takes, if that is less than the allowance.
+    /// How many charges a second `PortOne` takes: fewer than the allowance, or all of them.
     limit: Option<NonZeroU32>,
     /// How many it would not take.
     refused: u64,
@@ -110,11 +110,11 @@ pub struct Rushed {
     charged_ms: u64,
     /// From the tick until nothing moved any more: webhooks taken, mails sent.
     rested_ms: u64,
-    /// The most charges that came within one second, wherever it begins.
+    /// The most charges that came within one second, wherever it begins, but for those that `PortOne` would not take.
     most_in_a_second: usize,
     /// The most that were let go within one second, wherever it begins.
     most_sent_in_a_second: usize,
-    /// The share of the allowance that was used from the first charge to the last, in percent; none if that is less than two seconds.
+    /// The share of the allowance that was used from the first charge to the last, in percent; none if that is less than two seconds, or there is a limit.
     used_percent: Option<u64>,
     approvals: usize,
     mails: u64,
@@ -135,6 +135,10 @@ pub struct Rushed {
 #[expect(clippy::print_stdout, reason = "the figures are what the command is for")]
 pub async fn rush(args: &RushArgs, sent: &Sent) -> anyhow::Result<bool> {
     let start: Timestamp = START.parse()?;
+    anyhow::ensure!(
+        args.limit.is_none_or(|limit| limit < args.allowance),
+        "a limit is less than the allowance, or nobody meets it"
+    );
     // The mean latency × the allowance is how many charges are under way; twice that, for a batch takes the time of its slowest.
     let busy = args.allowance.get().saturating_mul(LATENCY_MS.1) / 1_000;
     let batch = u32::try_from(BATCH)?;
@@ -268,7 +272,8 @@ async fn measure(
         rested_ms,
         most_in_a_second: most_in_a_second(&arrived),
         most_sent_in_a_second: most_in_a_second(&sent),
-        used_percent: (took_ms >= 2_000).then(|| allowed_ms * 100 / took_ms),
+        // Whoever was not taken comes again after minutes, and would be taken for time that was not used.
+        used_percent: (took_ms >= 2_000 && args.limit.is_none()).then(|| allowed_ms * 100 / took_ms),
         approvals: stack.portone.ledger().approvals.len(),
         mails: used.mails - before.mails,
         dynamodb_requests: total(&used) - total(&before),
@@ -330,9 +335,12 @@ fn memory() -> (u64, u64) {
 impl Rushed {
     fn is_right(&self) -> bool {
         let allowance = usize::try_from(self.allowance).unwrap_or(0);
+        let is_limited =
+            |limit: NonZeroU32| usize::try_from(limit.get()).is_ok_and(|limit| self.most_in_a_second <= limit);
         self.approvals == usize::try_from(self.customers).unwrap_or(0)
             && self.compared.is_equal
             && self.closed.is_equal
+            && self.limit.is_none_or(is_limited)
             && (1..=allowance).contains(&self.most_sent_in_a_second)
             && self.most_in_a_second * 100 <= allowance * ARRIVED_PERCENT
     }
@@ -363,7 +371,7 @@ impl Rushed {
             ("last charge after", seconds(self.charged_ms)),
             ("all mails sent and webhooks taken after", seconds(self.rested_ms)),
             ("most charges let go within any second", self.most_sent_in_a_second.to_string()),
-            ("most that came within any second", self.most_in_a_second.to_string()),
+            ("most that came and were taken within any second", self.most_in_a_second.to_string()),
             (
                 "of the allowance used",
                 self.used_percent.map_or_else(|| "-".to_owned(), |percent| format!("{percent} %")),
