@@ -92,7 +92,7 @@ rush: ## has everybody due at once, in real time, and tells how the stack stood 
 bench-scale: ## lives through all the first-of-the-months that docs/SCALE.md tells of, one after the other, keeps their figures, and does `make scale` (30 min on an idle machine; ARGS="1 10 workers" for some)
 	@CARGO="$(CARGO)" bench/scale/measure $(ARGS)
 
-scale: ## says what bounds a first of the month, beside what was measured, and writes its tables and pictures into docs/SCALE.md
+scale: ## says what bounds a first of the month, beside what was measured, and writes the tables and pictures made of that into docs/SCALE.md
 	@$(CARGO) run --quiet --package scale
 
 cost: ## prints what AWS would ask for a month, line by line (CUSTOMERS=10000)
