@@ -3,8 +3,8 @@
 //! On each channel charges leave one after the other, evenly spaced a little further apart than the allowance asks, so that no second holds more
 //! of them, wherever it begins. A process that stood still does not make up for it at once.
 //! When `PortOne` says that it is too much, or does not answer in time, the distance doubles. After an answer that was late or did not come, each
-//! good answer brings it a thirty-second back towards what is allowed; after a 429 each second with a good answer does, for who allows less than
-//! we were told goes on to. What would wait too long is not sent.
+//! good answer brings it a thirty-second back towards what is allowed; for a minute after a 429 each second with a good answer does, for who allows
+//! less than we were told goes on to. What would wait too long is not sent.
 
 use billing_core::decline::Pg;
 use portone::Error;
@@ -36,6 +36,9 @@ const MAX_STRETCH: u32 = 16;
 /// one in a hundred that is late would otherwise keep the pace low.
 const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 
+/// For how long a 429 is believed: more than the 22 seconds in which half of the pace becomes all of it, eased once a second.
+const BELIEVED_FOR: Duration = Duration::from_mins(1);
+
 /// The part of the distance that is eased.
 const EASED_BY: u32 = 32;
 
@@ -60,8 +63,8 @@ struct Channel {
     doubled: Option<Instant>,
     /// When it was doubled or eased last.
     changed: Option<Instant>,
-    /// Whether `PortOne` has said that it is too much, since it was the usual last.
-    is_limited: bool,
+    /// When `PortOne` said last that it was too much.
+    refused: Option<Instant>,
 }
 
 /// The charge would have to wait for longer than [`MAX_WAIT`].
@@ -146,17 +149,18 @@ impl Pace {
     /// Learns from an answer.
     pub(super) fn heard(&self, channel: &Pg, load: Load, now: Instant) {
         let Some(usual) = self.usual else { return };
-        let within = |last: Option<Instant>| last.is_some_and(|at| now < at + AT_MOST_EVERY);
+        let within = |last: Option<Instant>, span| last.is_some_and(|at| now < at + span);
         self.with(channel, usual, now, |channel| match load {
-            Load::Well if channel.is_limited && within(channel.changed) => {}
+            Load::Well if within(channel.refused, BELIEVED_FOR) && within(channel.changed, AT_MOST_EVERY) => {}
             Load::Well => {
                 channel.distance = channel.distance.saturating_sub(channel.distance / EASED_BY).max(usual);
                 channel.changed = Some(now);
-                channel.is_limited &= channel.distance > usual;
             }
             Load::Late | Load::TooMuch => {
-                channel.is_limited |= load == Load::TooMuch;
-                if !within(channel.doubled) {
+                if load == Load::TooMuch {
+                    channel.refused = Some(now);
+                }
+                if !within(channel.doubled, AT_MOST_EVERY) {
                     channel.distance = (channel.distance * 2).min(usual * MAX_STRETCH);
                     channel.doubled = Some(now);
                     channel.changed = Some(now);
@@ -186,7 +190,7 @@ impl Pace {
 
 impl Channel {
     fn new(distance: Duration, now: Instant) -> Self {
-        Self { next: now, sent: None, distance, doubled: None, changed: None, is_limited: false }
+        Self { next: now, sent: None, distance, doubled: None, changed: None, refused: None }
     }
 }
 
@@ -340,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_429_the_pace_comes_back_by_one_good_answer_a_second_until_all_is_as_before() {
+    fn for_a_minute_after_a_429_the_pace_comes_back_by_one_good_answer_a_second() {
         let (pace, mut now) = (pace(100), Instant::now());
         pace.heard(&CARDS, Load::TooMuch, now);
         pace.heard(&CARDS, Load::Late, now);
@@ -356,9 +360,10 @@ mod tests {
             pace.heard(&CARDS, Load::Well, now);
         }
         assert_eq!(distance(&pace), 10_416);
-        pace.heard(&CARDS, Load::Late, now + AT_MOST_EVERY);
+        now += BELIEVED_FOR;
+        pace.heard(&CARDS, Load::Late, now);
         for _ in 0..22 {
-            pace.heard(&CARDS, Load::Well, now + AT_MOST_EVERY);
+            pace.heard(&CARDS, Load::Well, now);
         }
         assert_eq!(distance(&pace), 10_416, "what is late is over at once again");
     }
